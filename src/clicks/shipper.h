@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * The shipper moves visits from spools into the store, position and rows in one transaction
+ * (design: clicks). It ships its own folder's spools, old ones first, and those of dead
+ * neighbours. Runs on a thread of its own with a store session of its own.
+ */
+
+#include "clicks/spool.h"
+#include "store/store.h"
+
+typedef struct ShipperOptions {
+        const char *directory; /* the process' own spool folder */
+        uint64_t keep_usec;    /* shipped segments are kept so long ... */
+        uint64_t keep_size;    /* ... within so many bytes */
+        bool adopt_neighbours; /* ship dead slots' folders too */
+} ShipperOptions;
+
+typedef struct ShipperStats {
+        uint64_t shipped, bad, damaged;
+        uint64_t pending;             /* appended - shipped of the own slot */
+        uint64_t oldest_pending_usec; /* CLOCK_REALTIME of the oldest one; 0: none */
+        bool stopped;                 /* 100 refusals in a row: needs a person */
+} ShipperStats;
+
+typedef struct Shipper Shipper;
+
+/* spool may be NULL (shortenerctl: ship what lies in the folder). store: sessions are opened by the
+ * thread. */
+int shipper_new(const ShipperOptions *options, Store *store, const StoreHooks *hooks,
+                HostPage *page, HostSlot *slot, Spool *spool, Shipper **ret) _must_check_;
+Shipper *shipper_free(Shipper *shipper);
+DEFINE_CLEANUP(Shipper, shipper_free)
+
+/* The thread's body: ships until shipper_stop(), then once more what is left (1 s at most). */
+void shipper_run(Shipper *shipper);
+void shipper_stop(Shipper *shipper);
+/* Ships until nothing is left or an error; for shortenerctl and tests. 0, or the store's error. */
+int shipper_drain(Shipper *shipper) _must_check_;
+void shipper_stats(const Shipper *shipper, ShipperStats *ret); /* any thread */
+/* CLOCK_MONOTONIC usec of the last turn of its loop outside a store verb, for the watchdog; any
+ * thread. */
+uint64_t shipper_alive_usec(const Shipper *shipper);
+bool shipper_in_store(const Shipper *shipper);

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* The options of shortenerd and shortenerctl: /etc/shortener/shortener.conf, shortener.conf(5). */
+
+#include "config/config.h"
+
+typedef struct Options {
+        struct {
+                char **listen;
+                char *base_url;
+                uint64_t max_connections;
+                uint64_t workers;
+                char **trusted_proxy; /* prefixes: 127.0.0.0/8, ::1 */
+                char *runtime_directory;
+        } server;
+        struct {
+                char *url;
+                uint64_t timeout_usec;
+        } store;
+        struct {
+                uint64_t size; /* bytes */
+        } cache;
+        struct {
+                char *directory; /* "": from $STATE_DIRECTORY */
+                int sync;        /* SpoolSync */
+                uint64_t sync_interval_usec;
+                int on_full; /* SpoolOnFull */
+                uint64_t keep_usec;
+                uint64_t keep_size;
+                uint64_t max_size;
+                uint64_t segment_size;
+        } clicks;
+        struct {
+                int access; /* 0: open */
+        } api;
+        struct {
+                uint64_t code_length;
+        } links;
+        struct {
+                int level; /* index: error, warning, notice, info, debug */
+        } log;
+} Options;
+
+extern const ConfigOption options_table[];
+extern const size_t n_options;

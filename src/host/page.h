@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * The host page: one file in the runtime directory, mapped shared by all processes of this host
+ * that use one store (design: coherence). It holds 65,536 generation counters, a global epoch, and
+ * a slot per process. It is made once, repaired in place, never truncated or replaced while in use.
+ * Layout 1 is frozen and grows only behind its end.
+ *
+ * Threads: marks, freshness, touching and waiting are atomics, any thread. Opening, claiming,
+ * checking and sweeping belong to one thread at a time of the process (its loop or main).
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "basic/slice.h"
+
+#define HOST_COUNTERS 65536u
+#define HOST_SLOTS    64u
+#define HOST_WRITERS  64u /* named writers per slot; a worker uses its index */
+#define HOST_NAME_MAX 32u /* bytes of an instance's name */
+
+typedef struct HostPage HostPage;
+typedef struct HostSlot HostSlot; /* one process' place in the page */
+
+/* What a cache fill notes before it begins to read, and a hit compares. */
+typedef struct HostMark {
+        uint64_t generation; /* of the code's counter */
+        uint64_t epoch;      /* of the page */
+} HostMark;
+
+/* directory: [Server] RuntimeDirectory=, must exist. Makes or maps directory/page. The error names
+ * itself by errno; whoever cannot map it must exit 1 and name the path (host_page_path()). */
+int host_page_open(const char *directory, HostPage **ret) _must_check_;
+HostPage *host_page_free(HostPage *page);
+DEFINE_CLEANUP(HostPage, host_page_free)
+const char *host_page_path(const HostPage *page);
+
+/* The counter of a code: the same in every process. */
+uint32_t host_counter(Slice code) _pure_;
+
+HostMark host_page_mark(const HostPage *page, uint32_t counter);
+bool host_page_fresh(const HostPage *page, uint32_t counter, HostMark mark);
+
+/* Adds one to the counter and notes the time (CLOCK_REALTIME usec). */
+void host_page_touch(HostPage *page, uint32_t counter);
+/* When it last moved; 0: never since the page was made. */
+uint64_t host_page_touched_usec(const HostPage *page, uint32_t counter);
+/* Everything cached anywhere on the host is stale. */
+void host_page_touch_all(HostPage *page);
+
+/* Compares the file at the path with the mapping; true when it had to map another one (the caller
+ * empties its cache; the slot was claimed again in the new page). Every 100 ms and before a write's
+ * COMMIT. The old mapping stays until host_page_free(), for the other threads. */
+bool host_page_check(HostPage *page);
+
+/* ---- slots ---- */
+
+/* A snapshot for reading. */
+typedef struct HostSlotInfo {
+        bool used;  /* holds a name */
+        bool alive; /* its lock is held */
+        char name[HOST_NAME_MAX];
+        char directory[256]; /* its spool folder */
+        uint64_t appended; /* visits written to its spools, counted since the slot's name was first
+                              claimed */
+        uint64_t shipped;  /* of these, how many are in the store (or counted as shed, bad, damaged)
+                            */
+        uint64_t shed;
+        uint64_t heartbeat_usec; /* CLOCK_MONOTONIC */
+} HostSlotInfo;
+
+/* Takes the slot of this name (a dead process' with its numbers, after adding one to each counter
+ * named there), or a free one. -EADDRINUSE: a live process has the name. -ENOSPC: none is free.
+ * directory: the spool folder, absolute, kept for neighbours; "" for none. */
+int host_slot_claim(HostPage *page, const char *name, const char *directory,
+                    HostSlot **ret) _must_check_;
+HostSlot *host_slot_release(HostSlot *slot);
+DEFINE_CLEANUP(HostSlot, host_slot_release)
+
+void host_slot_heartbeat(HostSlot *slot);
+void host_slot_appended(HostSlot *slot, uint64_t n); /* adds; the loop, before the replies */
+void host_slot_shipped(HostSlot *slot, uint64_t n);  /* adds; whoever ships its spools */
+void host_slot_shed(HostSlot *slot, uint64_t n);
+/* Backlog found at start: pending is set to n (appended moves to shipped + n, never backwards). */
+void host_slot_set_pending(HostSlot *slot, uint64_t n);
+
+/* Takes over what dead processes left: adds one to each counter that they named. Once a second. */
+void host_page_sweep(HostPage *page);
+
+/* ret[HOST_SLOTS]. */
+void host_page_slots(HostPage *page, HostSlotInfo *ret);
+
+/* ---- a change's bracket (StoreHooks) ---- */
+
+/* writer: 0 to HOST_WRITERS - 1, one per thread that writes. Names the codes' counters in the slot;
+ * over 16 codes, or NULL, names "all". */
+void host_writer_committing(HostSlot *slot, unsigned writer, const Slice *codes, size_t n);
+/* Adds one to each named counter and clears the names. */
+void host_writer_committed(HostSlot *slot, unsigned writer);
+
+/* Writers that clients wait for (SQLite's gate); a dead process' count is taken back by the sweep.
+ */
+void host_slot_waiting(HostSlot *slot, int delta);
+unsigned host_page_n_waiting(const HostPage *page);
+
+/* ---- read after visit ---- */
+
+typedef struct HostVisits {
+        uint64_t appended[HOST_SLOTS];
+} HostVisits;
+
+/* Notes every slot's appended and wakes the shippers. */
+void host_page_note_visits(HostPage *page, HostVisits *ret);
+/* How many of the noted visits are not shipped yet; 0: all are. */
+uint64_t host_page_visits_pending(const HostPage *page, const HostVisits *noted);
+
+/* ---- the shipper's sleep and turn ---- */
+
+/* Sleeps until somebody wakes this slot or usec passed. */
+void host_slot_wait(HostSlot *slot, uint64_t usec);
+void host_slot_wake(HostSlot *slot);
+
+/* One shipper at a time per host (SQLite): a lock that dies with its holder. false: not to be had
+ * now. */
+bool host_page_try_ship_turn(HostPage *page);
+void host_page_end_ship_turn(HostPage *page);

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* multipart/form-data (RFC 7578) over a whole body: iterates the parts, copies nothing. */
+
+#include <stdbool.h>
+
+#include "basic/slice.h"
+
+typedef struct HttpPart {
+        Slice name;     /* of Content-Disposition, unquoted (escapes kept) */
+        Slice filename; /* data == NULL: the part is no file */
+        Slice content_type;
+        Slice data;
+} HttpPart;
+
+typedef struct HttpMultipart {
+        Slice boundary;
+        Slice rest;
+        bool done;
+} HttpMultipart;
+
+/* content_type: the request's field. -EINVAL: not multipart/form-data, or no usable boundary (1 to
+ * 70 bytes). */
+int http_multipart_init(HttpMultipart *multipart, Slice content_type, Slice body) _must_check_;
+
+/* 1: *ret is the next part; 0: the closing boundary was reached; -EBADMSG: broken. */
+int http_multipart_next(HttpMultipart *multipart, HttpPart *ret) _must_check_;

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * The domain's records, pure data. Slices in them are borrowed: from the arena of the request (rows
+ * that a store returned) or from the caller. Times are seconds since the epoch, UTC. Ids count up
+ * from 1 and are never reused; 0 stands for "none".
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "basic/slice.h"
+
+#define MODEL_TEXT_MAX    255u  /* characters: username, email, title, event_type */
+#define MODEL_CODE_MAX    64u   /* bytes of a short code */
+#define MODEL_TARGET_MAX  2048u /* bytes of original_url as stored */
+#define MODEL_DETAILS_MAX 4096u /* bytes of an event's details as JSON text */
+
+typedef struct User {
+        int64_t id;
+        Slice username;
+        Slice email;
+        int64_t created_sec;
+} User;
+
+typedef struct Url {
+        int64_t id;
+        int64_t user_id; /* 0: none, or its user was deleted */
+        Slice code;      /* short_code */
+        Slice target;    /* original_url, exactly as sent (trimmed) */
+        Slice location;  /* what goes into Location: the target serialised (ASCII) */
+        Slice title;     /* data == NULL: null */
+        bool is_active;
+        int64_t created_sec;
+        int64_t updated_sec;
+} Url;
+
+typedef struct Event {
+        int64_t id;
+        int64_t url_id;
+        int64_t user_id; /* 0: none, or deleted */
+        Slice type;      /* event_type */
+        int64_t timestamp_sec;
+        Slice details;    /* canonical JSON text of an object; data == NULL: null */
+        Slice request_id; /* data == NULL: none. Of redirects; not part of the API object */
+} Event;
+
+/* What the redirect path needs of a link. */
+typedef struct Link {
+        int64_t id; /* 0: there is no such code */
+        Slice code;
+        Slice location;
+        bool is_active;
+} Link;

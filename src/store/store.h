@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * The domain's verbs over a database: what api/, clicks/, work/ and ctl/ call. A Store is the
+ * process-wide object (URL, options, circuit breaker; thread safe); a StoreSession is one
+ * connection, which lives and dies on one thread. Every verb is one transaction; a change and its
+ * event are one. Slices of results live in the Arena that was passed.
+ *
+ * Results of every verb: 0 done; a positive StoreResult that the direct caller handles; negative
+ * -errno, of which these have a meaning:
+ *   -EHOSTDOWN  the store is away (cannot be reached, or the breaker is open): 503
+ *   -ETIMEDOUT  the deadline passed before the store answered: 503; for a change the outcome is
+ *               unknown unless the verb says otherwise
+ *   -EBUSY      SQLite: the write lock was not to be had before the deadline: 503, nothing was done
+ *   -ENOMEM     503
+ * Anything else is our fault or a damaged store: 500.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "basic/arena.h"
+#include "basic/slice.h"
+#include "model/types.h"
+
+typedef enum StoreResult {
+        STORE_OK = 0,
+        STORE_NOT_FOUND = 1,      /* the row that the verb is about does not exist */
+        STORE_NO_USER = 2,        /* the named user does not exist */
+        STORE_NO_URL = 3,         /* the named url does not exist */
+        STORE_USERNAME_TAKEN = 4, /* named first when both clash */
+        STORE_EMAIL_TAKEN = 5,
+        STORE_CODE_TAKEN = 6, /* make another code and call again */
+        STORE_NOT_EMPTY = 7,  /* a load was asked for and rows exist */
+        STORE_REFUSED = 8,    /* the database refused a row for what is in it */
+        STORE_BAD_SCHEMA = 9, /* none, too old or too new: see store_schema() */
+} StoreResult;
+
+typedef struct Store Store;
+typedef struct StoreSession StoreSession;
+
+/*
+ * What the host page (host/) needs to know of a change, see design: coherence. Called on the
+ * session's thread, each may be NULL. Order of one changing transaction: waiting(+1), BEGIN
+ * IMMEDIATE, ..., committing(), COMMIT, committed(), waiting(-1). committed() is called whatever
+ * COMMIT answered, and only when committing() was.
+ */
+typedef struct StoreHooks {
+        void *userdata;
+        /* A writer that clients wait for is about to want (+1) or has done with (-1) the write
+         * lock. */
+        void (*waiting)(void *userdata, int delta);
+        /* How many such writers there are on this host: the shipper and imports yield to them. */
+        unsigned (*n_waiting)(void *userdata);
+        /* The redirects of these codes change with the next COMMIT. codes == NULL: any may. */
+        void (*committing)(void *userdata, const Slice *codes, size_t n_codes);
+        void (*committed)(void *userdata);
+} StoreHooks;
+
+typedef struct StoreOptions {
+        uint64_t connect_usec; /* how long a connection attempt may take */
+        bool create;           /* SQLite: make a missing file and migrate it */
+} StoreOptions;
+
+/* url: "sqlite:/path", or "fake:" (in memory, tests). Opens no connection yet.
+ * -EINVAL: the URL names no known store. */
+int store_new(const char *url, const StoreOptions *options, Store **ret) _must_check_;
+Store *store_free(Store *store); /* after its last session */
+DEFINE_CLEANUP(Store, store_free)
+
+/* The URL as it may be shown: without a password. Valid as long as the store. */
+const char *store_url_shown(const Store *store);
+
+/* -EHOSTDOWN, -ENOMEM; STORE_BAD_SCHEMA is not checked here. hooks are copied; NULL: none. */
+int store_session_new(Store *store, const StoreHooks *hooks, StoreSession **ret) _must_check_;
+StoreSession *store_session_free(StoreSession *session);
+DEFINE_CLEANUP(StoreSession, store_session_free)
+
+/* CLOCK_MONOTONIC usec at which the next verbs give up; 0: none. Stays until set again. */
+void store_session_deadline(StoreSession *session, uint64_t deadline_usec);
+
+/* Since when (CLOCK_MONOTONIC usec) the session is inside a verb; 0: it is not. Any thread may ask.
+ */
+uint64_t store_session_busy_since(const StoreSession *session);
+
+/* Why the last verb of this session failed, for the log; never NULL. */
+const char *store_session_error(const StoreSession *session);
+
+/* The breaker opens after STORE_BREAKER_FAILURES verbs in a row that ended in -EHOSTDOWN, -EBUSY or
+ * -ETIMEDOUT; then every verb answers -EHOSTDOWN at once, but one probe each STORE_BREAKER_USEC. */
+#define STORE_BREAKER_FAILURES 3u
+#define STORE_BREAKER_USEC     250000ULL
+bool store_is_up(const Store *store); /* any thread; true until the breaker opens */
+
+int store_ping(StoreSession *session) _must_check_;
+
+/* ---- schema ---- */
+
+typedef struct StoreSchema {
+        int version;   /* 0: none */
+        int supported; /* what this program brings */
+        int oldest;    /* the oldest it can run on */
+} StoreSchema;
+
+int store_schema(StoreSession *session, StoreSchema *ret) _must_check_;
+/* Applies the migrations up to store's newest; each is one transaction. *ret_n: how many ran. */
+int store_migrate(StoreSession *session, int *ret_n) _must_check_;
+
+/* ---- lists ---- */
+
+/* Filters and window of a list. Set a filter's has_ flag for it to count. */
+typedef struct StoreQuery {
+        bool has_after;
+        int64_t after;  /* rows behind this id in the list's order; offset is then 0 */
+        int64_t offset; /* rows skipped */
+        int64_t limit;  /* 0 to 100 by the API; any for exports */
+        bool has_user_id, has_url_id, has_active;
+        int64_t user_id, url_id;
+        bool is_active;
+        Slice type; /* event_type; data == NULL: any */
+} StoreQuery;
+
+/* Rows that match without window: exact for an unfiltered list (a kept counter); with a filter
+ * exact up to STORE_TOTAL_EXACT, beyond that -1. */
+#define STORE_TOTAL_EXACT 10000
+
+/* ---- users ---- */
+
+int store_user_create(StoreSession *session, Arena *arena, Slice username, Slice email,
+                      int64_t created_sec, User *ret) _must_check_;
+int store_user_get(StoreSession *session, Arena *arena, int64_t id, User *ret) _must_check_;
+
+/* data == NULL: unchanged. Nothing set: the row as it is. */
+typedef struct StoreUserChange {
+        Slice username;
+        Slice email;
+} StoreUserChange;
+/* STORE_NOT_FOUND, STORE_USERNAME_TAKEN, STORE_EMAIL_TAKEN. */
+int store_user_update(StoreSession *session, Arena *arena, int64_t id,
+                      const StoreUserChange *change, User *ret) _must_check_;
+int store_user_delete(StoreSession *session, int64_t id) _must_check_;
+/* Ascending id. *ret_rows in the arena. ret_total may be NULL (then it is not counted). */
+int store_user_list(StoreSession *session, Arena *arena, const StoreQuery *query, User **ret_rows,
+                    size_t *ret_n, int64_t *ret_total) _must_check_;
+
+/* Rows of an import. result is set for each: STORE_OK, STORE_USERNAME_TAKEN, STORE_EMAIL_TAKEN. */
+typedef struct StoreUserRow {
+        User user; /* id 0: the next one; else this id (imports by shortenerctl) */
+        StoreResult result;
+} StoreUserRow;
+/* One transaction for all n (at most 1,000); the others go in when some are refused. */
+int store_users_import(StoreSession *session, StoreUserRow *rows, size_t n) _must_check_;
+
+/* ---- urls ---- */
+
+/* url: user_id, code, target, location, title, created_sec = updated_sec; is_active is true.
+ * details: of the event "created". STORE_NO_USER, STORE_CODE_TAKEN. ret->id is set; the rest of
+ * *ret is copied from *url. */
+int store_url_create(StoreSession *session, const Url *url, Slice details, Url *ret) _must_check_;
+int store_url_get(StoreSession *session, Arena *arena, int64_t id, Url *ret) _must_check_;
+int store_url_get_by_code(StoreSession *session, Arena *arena, Slice code, Url *ret) _must_check_;
+
+typedef struct StoreUrlChange {
+        bool has_target, has_title, has_active;
+        Slice target, location;
+        Slice title; /* data == NULL: null */
+        bool is_active;
+        int64_t now_sec;
+        /* Details of the events "updated", one per named field: target, title, active. */
+        Slice target_details, title_details, active_details;
+} StoreUrlChange;
+/* Only the named columns are written, so that parallel changes of others survive. Event order: as
+ * the fields above. updated_at moves always. STORE_NOT_FOUND. */
+int store_url_update(StoreSession *session, Arena *arena, int64_t id, const StoreUrlChange *change,
+                     Url *ret) _must_check_;
+/* Soft delete and event "deleted"; STORE_NOT_FOUND also when it was inactive already. */
+int store_url_retire(StoreSession *session, int64_t id, int64_t now_sec,
+                     Slice details) _must_check_;
+int store_url_list(StoreSession *session, Arena *arena, const StoreQuery *query, Url **ret_rows,
+                   size_t *ret_n, int64_t *ret_total) _must_check_;
+/* Events of type redirect of the url (a kept total), with the url. STORE_NOT_FOUND. */
+int store_url_stats(StoreSession *session, Arena *arena, int64_t id, Url *ret,
+                    int64_t *ret_redirects) _must_check_;
+
+/* links[i].code is given; the rest is filled (id 0 where there is none); one query for all. */
+int store_urls_by_codes(StoreSession *session, Arena *arena, Link *links, size_t n) _must_check_;
+
+/* Active links for a warm-up, hottest first, at most limit; each() returning non-zero ends it. */
+int store_codes_each(StoreSession *session, int64_t limit,
+                     int (*each)(void *userdata, const Link *link), void *userdata) _must_check_;
+
+/* An import row. id 0: the next one. redirects: 0. result: STORE_OK, STORE_CODE_TAKEN,
+ * STORE_NO_USER. */
+typedef struct StoreUrlRow {
+        Url url;
+        StoreResult result;
+} StoreUrlRow;
+/* One transaction, at most 1,000 rows; each row that goes in also leaves its event "created" when
+ * with_events (an export brings its own events). */
+int store_urls_import(StoreSession *session, StoreUrlRow *rows, size_t n,
+                      bool with_events) _must_check_;
+
+/* ---- events ---- */
+
+/* event: url_id, user_id, type, timestamp_sec, details. STORE_NO_URL, STORE_NO_USER. A type of
+ * "redirect" moves the url's total. ret->id is set, the rest copied. */
+int store_event_create(StoreSession *session, const Event *event, Event *ret) _must_check_;
+/* Newest id first; after = ids below it. */
+int store_event_list(StoreSession *session, Arena *arena, const StoreQuery *query, Event **ret_rows,
+                     size_t *ret_n, int64_t *ret_total) _must_check_;
+
+typedef struct StoreEventRow {
+        Event event;        /* id 0: the next one */
+        StoreResult result; /* STORE_OK, STORE_NO_URL, STORE_REFUSED (id taken) */
+} StoreEventRow;
+int store_events_import(StoreSession *session, StoreEventRow *rows, size_t n) _must_check_;
+
+/* ---- everything at once (seed) ---- */
+
+/* The imports between begin and commit become ONE transaction. begin: STORE_NOT_EMPTY unless
+ * replace, which empties all tables first (the sequences go on). Rollback is store_session_free()
+ * or store_load_end(commit = false). */
+int store_load_begin(StoreSession *session, bool replace) _must_check_;
+int store_load_end(StoreSession *session, bool commit) _must_check_;
+
+typedef struct StoreTotals {
+        int64_t users, urls, active_urls, events, redirects;
+} StoreTotals;
+/* The kept counters; O(1). */
+int store_totals(StoreSession *session, StoreTotals *ret) _must_check_;
+
+/* ---- visits ---- */
+
+#define STORE_SPOOL_ID_SIZE 16 /* bytes of a spool's uuid */
+
+typedef struct StoreClick {
+        uint64_t seq;
+        int64_t url_id;
+        int64_t time_sec;
+        Slice details;    /* details_redirect() */
+        Slice request_id; /* may be empty */
+} StoreClick;
+
+/* How far a spool is shipped; the proof is next_seq - first_seq = rows + shed + bad + damaged. */
+typedef struct StoreOffset {
+        uint8_t spool[STORE_SPOOL_ID_SIZE];
+        uint64_t first_seq, next_seq;
+        uint64_t rows, shed, bad, damaged;
+} StoreOffset;
+
+typedef struct StoreBatch {
+        uint8_t spool[STORE_SPOOL_ID_SIZE];
+        uint64_t first_seq; /* of the spool: the row's value when it is new */
+        uint64_t from_seq;  /* the batch covers [from_seq, upto_seq): clicks and the counts below */
+        uint64_t upto_seq;
+        const StoreClick *clicks; /* seq ascending */
+        size_t n_clicks;
+        uint64_t shed, bad, damaged; /* from_seq + n_clicks + shed + bad + damaged == upto_seq */
+} StoreBatch;
+
+/* One transaction: rows, totals and position. If the kept next_seq is not from_seq, nothing is
+ * written, *ret_next_seq is the kept one and the result is STORE_CONFLICT_POSITION: read on from
+ * there. STORE_REFUSED: a row was refused for what is in it (nothing was written; halve the batch).
+ * An unknown url_id is no reason to refuse: the row is kept. The owner is looked up here.
+ * Yields between rows when n_waiting() says so: then fewer rows were written; *ret_next_seq tells.
+ */
+#define STORE_CONFLICT_POSITION 20
+int store_clicks_append(StoreSession *session, const StoreBatch *batch,
+                        uint64_t *ret_next_seq) _must_check_;
+
+/* STORE_NOT_FOUND: never shipped. */
+int store_offset_get(StoreSession *session, const uint8_t spool[STORE_SPOOL_ID_SIZE],
+                     StoreOffset *ret) _must_check_;
+int store_offset_list(StoreSession *session, Arena *arena, StoreOffset **ret,
+                      size_t *ret_n) _must_check_;
+/* When the last segment of the spool is gone. */
+int store_offset_delete(StoreSession *session,
+                        const uint8_t spool[STORE_SPOOL_ID_SIZE]) _must_check_;
+
+/* For `clicks verify`. */
+typedef struct StoreAudit {
+        int64_t duplicates;      /* rows beyond the first of one (spool, seq) */
+        int64_t rows_per_spools; /* events that came from spools */
+        int64_t total_drift;     /* links whose kept total is not the count of their events */
+        int64_t list_drift;      /* kept list counters that are off, summed absolute */
+} StoreAudit;
+/* Counts everything again; slow. rows_of_spool[i] is the count of rows of offsets[i]. */
+int store_audit(StoreSession *session, const StoreOffset *offsets, size_t n_offsets,
+                int64_t *rows_of_spool, StoreAudit *ret) _must_check_;

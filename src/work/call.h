@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * A Call: one API request on its way through a worker. Moved, never shared: the loop fills it,
+ * pushes it to the pool, a worker runs route->worker(call), the loop takes it back, applies its
+ * effects and sends the reply.
+ */
+
+#include "basic/list.h"
+#include "http/message.h"
+#include "http/router.h"
+#include "model/problem.h"
+#include "store/store.h"
+
+/* What handlers need beyond request and store; owned by the daemon, constant while calls run. */
+typedef struct CallContext {
+        size_t code_length; /* [Links] CodeLength= */
+        bool (*code_reserved)(void *userdata, Slice code);
+        void *userdata;
+} CallContext;
+
+struct Call {
+        ListNode node; /* in the pool's queue */
+        HttpExchange *exchange;
+        const HttpRoute *route;
+        const CallContext *context;
+        StoreSession *store;    /* the worker's, deadline set */
+        int64_t id;             /* of {id} */
+        uint64_t deadline_usec; /* CLOCK_MONOTONIC; counts the time in the queue */
+        uint64_t now_usec;      /* CLOCK_REALTIME when the request was read */
+
+        /* For the log and the metrics, filled by handlers where known. */
+        int64_t log_url_id;
+        Slice log_code;
+        unsigned n_urls_created;
+};
+
+/* A handler returns 0 when it filled call->exchange->response (errors of the client included, by
+ * call_problem()), or the store's negative result, which the worker turns into 503 or 500. */
+
+/* Fills the response with status and {"error": text}. Always returns 0, or -ENOMEM. */
+int call_problem(Call *call, int status, const char *text) _must_check_;
