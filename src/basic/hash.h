@@ -28,3 +28,6 @@ uint64_t hash_plain(Slice s) _pure_;
 
 /* Running CRC: start with 0, feed pieces in order. crc32c("123456789") = 0xE3069283. */
 uint32_t hash_crc32c(uint32_t crc, const void *data, size_t len);
+
+/* The same by tables (slicing by 8), for CPUs without the instruction; public for tests. */
+uint32_t hash_crc32c_portable(uint32_t crc, const void *data, size_t len);

@@ -34,18 +34,21 @@ static inline bool slice_equal(Slice a, Slice b) {
 }
 
 static inline bool slice_starts_with(Slice s, Slice prefix) {
-        return s.len >= prefix.len && memcmp(s.data, prefix.data, prefix.len) == 0;
+        return s.len >= prefix.len &&
+               (prefix.len == 0 || memcmp(s.data, prefix.data, prefix.len) == 0);
 }
 
 /* The rest of s from offset (clamped to its end). */
 static inline Slice slice_from(Slice s, size_t offset) {
+        if (!s.data)
+                return SLICE_NONE;
         return offset >= s.len ? (Slice){s.data + s.len, 0}
                                : (Slice){s.data + offset, s.len - offset};
 }
 
 /* Bytes [from, to) of s; from <= to <= s.len. */
 static inline Slice slice_sub(Slice s, size_t from, size_t to) {
-        return (Slice){s.data + from, to - from};
+        return s.data ? (Slice){s.data + from, to - from} : SLICE_NONE;
 }
 
 /* ASCII case folding only. */
