@@ -3,11 +3,11 @@
 
 /*
  * The configuration engine: one table of options per program makes the parser, --dump-config, the
- * range checks and the reload. Sources in order, later wins: built-in, file, FILE.d drop-ins (in
- * name order; of several folders' equal names the first), environment SHORTENER_<SECTION>_<KEY>,
- * --set. The file is INI as systemd has it (libinih): a list option may be repeated, an empty value
- * resets it. An unknown key, a bad value or one out of range is an error that names source, line
- * and what is allowed.
+ * range checks and the reload. Sources in order, later wins: built-in, file, FILE.d drop-ins
+ * (*.conf, in name order), environment SHORTENER_<SECTION>_<KEY>, --set. The file is INI as systemd
+ * has it (libinih). A list option takes words and may be repeated, an empty value resets it; the
+ * environment and the first --set of a list replace what the files said. An unknown key, a bad
+ * value or one out of range is an error that names source, line and what is allowed.
  */
 
 #include <stdbool.h>
@@ -36,7 +36,8 @@ typedef struct ConfigOption {
         uint64_t min, max;   /* NUMBER, SIZE, SPAN (usec) */
         const char *choices; /* CHOICE: "open|token" */
         bool reloadable;     /* SIGHUP applies it; else a change is named as needing a restart */
-        int (*check)(const char *value); /* further check of a text; 0 or -EINVAL; may be NULL */
+        int (*check)(const char *value); /* of a text or of each item of a list: 0, -EINVAL,
+                                            -ENOMEM; may be NULL */
         const char *allowed;             /* for the error text where type and range don't say it */
         const char *help;                /* one line, for --dump-config */
 } ConfigOption;

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: MIT */
+
+/* The options of shortenerd and shortenerctl: documented defaults, and what each one refuses. */
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "config/options.h"
+
+static int load(const char *assignment, Options *ret, char **ret_error) {
+        const char *set[] = {assignment, NULL};
+        ConfigSources sources = {.set = set};
+
+        *ret = (Options){0};
+        return config_load(options_table, n_options, &sources, ret, ret_error);
+}
+
+static void assert_good(const char *assignment) {
+        Options options;
+        char *error;
+
+        if (load(assignment, &options, &error) < 0)
+                fail_msg("%s: %s", assignment, error);
+        config_free(options_table, n_options, &options);
+}
+
+static void assert_bad(const char *assignment) {
+        Options options;
+        char *error;
+
+        if (load(assignment, &options, &error) != -EINVAL)
+                fail_msg("%s was accepted", assignment);
+        assert_non_null(error);
+        free(error);
+        config_free(options_table, n_options, &options);
+}
+
+static void test_defaults(void **state) {
+        ConfigSources sources = {0};
+        Options options = {0};
+        char *error;
+
+        (void)state;
+        assert_int_equal(config_load(options_table, n_options, &sources, &options, &error), 0);
+        assert_null(options.server.listen[0]);
+        assert_string_equal(options.server.base_url, "");
+        assert_int_equal(options.server.max_connections, 4096);
+        assert_int_equal(options.server.workers, 4);
+        assert_null(options.server.trusted_proxy[0]);
+        assert_string_equal(options.server.runtime_directory, "/run/shortener");
+        assert_string_equal(options.store.url, "sqlite:/var/lib/shortener/shortener.db");
+        assert_int_equal(options.store.timeout_usec, 1000000);
+        assert_int_equal(options.cache.size, 64 << 20);
+        assert_string_equal(options.clicks.directory, "");
+        assert_int_equal(options.clicks.sync, 0);
+        assert_int_equal(options.clicks.sync_interval_usec, 20000);
+        assert_int_equal(options.clicks.on_full, 0);
+        assert_int_equal(options.clicks.keep_usec, 86400000000);
+        assert_int_equal(options.clicks.keep_size, 2ULL << 30);
+        assert_int_equal(options.clicks.max_size, 4ULL << 30);
+        assert_int_equal(options.clicks.segment_size, 64 << 20);
+        assert_int_equal(options.api.access, 0);
+        assert_int_equal(options.links.code_length, 6);
+        assert_int_equal(options.log.level, 3);
+        config_free(options_table, n_options, &options);
+}
+
+static void test_good(void **state) {
+        static const char *const good[] = {
+                        "Server.Listen=127.0.0.1:8080",
+                        "Server.Listen=0.0.0.0:0 [::1]:8080 unix:/run/x.sock",
+                        "Server.Listen=",
+                        "Server.BaseURL=https://s.example",
+                        "Server.BaseURL=http://[::1]:8080/s",
+                        "Server.MaxConnections=65536",
+                        "Server.Workers=32",
+                        "Server.TrustedProxy=10.0.0.0/8 ::1 fe80::/10 192.0.2.1",
+                        "Server.TrustedProxy=0.0.0.0/0",
+                        "Server.RuntimeDirectory=/tmp/run",
+                        "Store.URL=sqlite:/tmp/x.db",
+                        "Store.Timeout=10ms",
+                        "Store.Timeout=1min",
+                        "Cache.Size=64K",
+                        "Clicks.Directory=/tmp/spool",
+                        "Clicks.Sync=always",
+                        "Clicks.Sync=off",
+                        "Clicks.OnFull=fail",
+                        "Clicks.Keep=0",
+                        "Clicks.KeepSize=0",
+                        "Clicks.SegmentSize=1M",
+                        "Clicks.SegmentSize=1G",
+                        "API.Access=open",
+                        "Links.CodeLength=4",
+                        "Links.CodeLength=32",
+                        "Log.Level=debug",
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(good); i++)
+                assert_good(good[i]);
+}
+
+static void test_bad(void **state) {
+        static const char *const bad[] = {
+                        "Server.Listen=8080",
+                        "Server.Listen=:8080",
+                        "Server.Listen=localhost:8080",
+                        "Server.Listen=127.0.0.1:",
+                        "Server.Listen=127.0.0.1:65536",
+                        "Server.Listen=127.0.0.1:http",
+                        "Server.Listen=::1:8080",
+                        "Server.Listen=[127.0.0.1]:8080",
+                        "Server.Listen=[::1:8080",
+                        "Server.Listen=[]:8080",
+                        "Server.Listen=unix:x.sock",
+                        "Server.Listen=unix:",
+                        "Server.Listen=unix:/an/address/of/a/unix/socket/may/be/no/longer/than/one/"
+                        "hundred/and/seven/bytes/or/it/does/not/fit/its/struct",
+                        "Server.BaseURL=s.example",
+                        "Server.BaseURL=ftp://s.example",
+                        "Server.BaseURL=http://",
+                        "Server.BaseURL=http:///x",
+                        "Server.BaseURL=https://s.example/?x",
+                        "Server.BaseURL=https://s.example/#x",
+                        "Server.BaseURL=https://me@s.example",
+                        "Server.MaxConnections=0",
+                        "Server.MaxConnections=65537",
+                        "Server.Workers=0",
+                        "Server.Workers=33",
+                        "Server.Workers=4.5",
+                        "Server.Workers=",
+                        "Server.TrustedProxy=10.0.0.0/33",
+                        "Server.TrustedProxy=::1/129",
+                        "Server.TrustedProxy=10.0.0.0/",
+                        "Server.TrustedProxy=10.0.0.0/-1",
+                        "Server.TrustedProxy=10.0.0",
+                        "Server.TrustedProxy=all",
+                        "Server.RuntimeDirectory=",
+                        "Server.RuntimeDirectory=run",
+                        "Store.URL=",
+                        "Store.URL=shortener.db",
+                        "Store.URL=sqlite:shortener.db",
+                        "Store.URL=sqlite:/",
+                        "Store.URL=postgresql:///shortener",
+                        "Store.Timeout=0",
+                        "Store.Timeout=61",
+                        "Store.Timeout=soon",
+                        "Cache.Size=1K",
+                        "Cache.Size=2T",
+                        "Clicks.Directory=spool",
+                        "Clicks.Sync=never",
+                        "Clicks.SyncInterval=999us",
+                        "Clicks.OnFull=panic",
+                        "Clicks.Keep=366d",
+                        "Clicks.MaxSize=1M",
+                        "Clicks.SegmentSize=1023K",
+                        "Clicks.SegmentSize=1025M",
+                        "Links.CodeLength=3",
+                        "Links.CodeLength=33",
+                        "Log.Level=loud",
+                        "Store.Prepared=yes",
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(bad); i++)
+                assert_bad(bad[i]);
+}
+
+static void test_token_says_so(void **state) {
+        Options options;
+        char *error;
+
+        (void)state;
+        assert_int_equal(load("API.Access=token", &options, &error), -EINVAL);
+        assert_string_equal(error, "--set: [API] Access=: \"token\" is not allowed: open (token "
+                                   "does not exist in this version)");
+        free(error);
+        config_free(options_table, n_options, &options);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                        cmocka_unit_test(test_defaults),
+                        cmocka_unit_test(test_good),
+                        cmocka_unit_test(test_bad),
+                        cmocka_unit_test(test_token_says_so),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
