@@ -19,7 +19,7 @@
 #define HOST_COUNTERS 65536u
 #define HOST_SLOTS    64u
 #define HOST_WRITERS  64u /* named writers per slot; a worker uses its index */
-#define HOST_NAME_MAX 32u /* bytes of an instance's name */
+#define HOST_NAME_MAX 32u /* bytes of an instance's name with its NUL */
 
 typedef struct HostPage HostPage;
 typedef struct HostSlot HostSlot; /* one process' place in the page */
@@ -43,17 +43,24 @@ uint32_t host_counter(Slice code) _pure_;
 HostMark host_page_mark(const HostPage *page, uint32_t counter);
 bool host_page_fresh(const HostPage *page, uint32_t counter, HostMark mark);
 
-/* Adds one to the counter and notes the time (CLOCK_REALTIME usec). */
+/* Adds one to the counter and notes the time (CLOCK_BOOTTIME usec: nobody can set that clock). */
 void host_page_touch(HostPage *page, uint32_t counter);
-/* When it last moved; 0: never since the page was made. */
+/* When it last moved, or the epoch did, or the page was made: the latest of these. Load the mark
+ * before asking. */
 uint64_t host_page_touched_usec(const HostPage *page, uint32_t counter);
+/* How long that is ago. */
+uint64_t host_page_quiet_usec(const HostPage *page, uint32_t counter);
 /* Everything cached anywhere on the host is stale. */
 void host_page_touch_all(HostPage *page);
 
-/* Compares the file at the path with the mapping; true when it had to map another one (the caller
- * empties its cache; the slot was claimed again in the new page). Every 100 ms and before a write's
- * COMMIT. The old mapping stays until host_page_free(), for the other threads. */
+/* Compares the file at the path with the mapping; true when another one was mapped since the last
+ * call (the caller empties its cache; no mark of the old page is fresh in the new one; the slot was
+ * claimed again there). Every 100 ms; host_writer_committing() and host_writer_committed() look as
+ * well. Any thread. The old mapping stays until host_page_free(), for the other threads. */
 bool host_page_check(HostPage *page);
+/* 0, or the -errno for which the page at the path cannot be mapped, or the slot not be claimed in
+ * it (then the next check tries again); for the journal. */
+int host_page_state(const HostPage *page);
 
 /* ---- slots ---- */
 
@@ -69,13 +76,17 @@ typedef struct HostSlotInfo {
                             */
         uint64_t shed;
         uint64_t heartbeat_usec; /* CLOCK_MONOTONIC */
+        uint64_t claim; /* which owner of the slot this is; for the host_neighbour_ functions */
 } HostSlotInfo;
 
 /* Takes the slot of this name (a dead process' with its numbers, after adding one to each counter
- * named there), or a free one. -EADDRINUSE: a live process has the name. -ENOSPC: none is free.
+ * named there), or a free one. -EADDRINUSE: a live process (or this one) has the name. -ENOSPC:
+ * none is free. -EINVAL: a name of 0 or over 31 bytes, a directory over 255 or not absolute.
  * directory: the spool folder, absolute, kept for neighbours; "" for none. */
 int host_slot_claim(HostPage *page, const char *name, const char *directory,
                     HostSlot **ret) _must_check_;
+/* A slot with unshipped visits stays used, for neighbours and for the next process of its name;
+ * otherwise it is free. */
 HostSlot *host_slot_release(HostSlot *slot);
 DEFINE_CLEANUP(HostSlot, host_slot_release)
 
@@ -83,11 +94,21 @@ void host_slot_heartbeat(HostSlot *slot);
 void host_slot_appended(HostSlot *slot, uint64_t n); /* adds; the loop, before the replies */
 void host_slot_shipped(HostSlot *slot, uint64_t n);  /* adds; whoever ships its spools */
 void host_slot_shed(HostSlot *slot, uint64_t n);
-/* Backlog found at start: pending is set to n (appended moves to shipped + n, never backwards). */
+/* Backlog found at start: pending is set to n (appended moves to shipped + n, or shipped to
+ * appended - n, whichever is forwards). Before the first append, or what was appended meanwhile is
+ * part of n. */
 void host_slot_set_pending(HostSlot *slot, uint64_t n);
 
-/* Takes over what dead processes left: adds one to each counter that they named. Once a second. */
+/* Takes over what dead processes left: adds one to each counter that they named, takes their
+ * waiting writers back, and frees their slots once all is shipped (until then a slot keeps its name
+ * and directory). Once a second. Never waits for another process. */
 void host_page_sweep(HostPage *page);
+
+/* What a live process shipped from a dead neighbour's directory: n visits; or all there is, the
+ * directory being empty. index: of host_page_slots(); claim: its info's. Does nothing when the slot
+ * has a new owner, who counts what is left itself. May wait for another process' claim. */
+void host_neighbour_shipped(HostPage *page, unsigned index, uint64_t claim, uint64_t n);
+void host_neighbour_drained(HostPage *page, unsigned index, uint64_t claim);
 
 /* ret[HOST_SLOTS]. */
 void host_page_slots(HostPage *page, HostSlotInfo *ret);
@@ -95,7 +116,9 @@ void host_page_slots(HostPage *page, HostSlotInfo *ret);
 /* ---- a change's bracket (StoreHooks) ---- */
 
 /* writer: 0 to HOST_WRITERS - 1, one per thread that writes. Names the codes' counters in the slot;
- * over 16 codes, or NULL, names "all". */
+ * over 16 codes, or NULL, names "all" (then a crash makes everything stale, while committed() adds
+ * one to just the counters of codes, if there were any). A second one before committed() makes it
+ * "all". */
 void host_writer_committing(HostSlot *slot, unsigned writer, const Slice *codes, size_t n);
 /* Adds one to each named counter and clears the names. */
 void host_writer_committed(HostSlot *slot, unsigned writer);
@@ -108,6 +131,7 @@ unsigned host_page_n_waiting(const HostPage *page);
 /* ---- read after visit ---- */
 
 typedef struct HostVisits {
+        uint64_t page; /* which page was read */
         uint64_t appended[HOST_SLOTS];
 } HostVisits;
 
@@ -118,7 +142,8 @@ uint64_t host_page_visits_pending(const HostPage *page, const HostVisits *noted)
 
 /* ---- the shipper's sleep and turn ---- */
 
-/* Sleeps until somebody wakes this slot or usec passed. */
+/* Sleeps until somebody wakes this slot or usec passed; returns at once if it was woken since the
+ * last return, so that no wake is lost between a look at the work and the sleep. One thread. */
 void host_slot_wait(HostSlot *slot, uint64_t usec);
 void host_slot_wake(HostSlot *slot);
 
