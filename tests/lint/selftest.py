@@ -1,0 +1,123 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The lints find what they are for: each one runs over small trees, good ones and bad ones."""
+
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+SPDX = "/* SPDX-License-Identifier: MIT */\n"
+ORDER = "foreach(folder basic sys http)\n"
+
+
+def run(lint, files):
+    """Output and exit code of a lint over a tree of {name: text}."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, text in files.items():
+            path = Path(folder, name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+            if text.startswith("#!"):
+                path.chmod(0o755)
+        if lint == "format":
+            os.symlink(HERE.parents[1] / ".clang-format", Path(folder, ".clang-format"))
+        command = [sys.executable, HERE / f"{lint}.py", folder]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        return done.stdout + done.stderr, done.returncode
+
+
+class Lints(unittest.TestCase):
+    def good(self, lint, files):
+        output, code = run(lint, files)
+        self.assertEqual(code, 0, output)
+        self.assertRegex(output, r"\A[1-9]\d* passed, 0 failed\n\Z")
+
+    def bad(self, lint, files, *findings):
+        output, code = run(lint, files)
+        self.assertEqual(code, 1, output)
+        for finding in findings:
+            self.assertIn(finding, output)
+
+    def test_layers(self):
+        tree = {
+            "src/CMakeLists.txt": ORDER,
+            "src/basic/CMakeLists.txt": "shortener_library(basic SOURCES a.c)",
+            "src/basic/a.c": '#include "basic/a.h"\n',
+            "src/sys/CMakeLists.txt": "shortener_library(sys SOURCES b.c DEPENDS basic)",
+            "src/sys/b.c": '#include <a.h>\n#include "basic/a.h"\n/* #include "http/x.h" */\n',
+            "src/http/CMakeLists.txt": "shortener_library(http SOURCES c.c\n DEPENDS sys)",
+            "src/http/c.c": '#include "basic/a.h"\n#include "sys/b.h"\n',
+        }
+        self.good("layers", tree)
+        self.bad(
+            "layers",
+            {**tree, "src/basic/a.c": '\n#include "http/c.h"\n#include "a.h"\n'},
+            "src/basic/a.c:2: basic/ includes http/c.h, which is above it",
+            'src/basic/a.c:3: write it from src/: "basic/a.h"',
+        )
+        self.bad(
+            "layers",
+            {**tree, "src/sys/CMakeLists.txt": "shortener_library(sys SOURCES b.c)"},
+            "src/sys/b.c:2: src/sys/CMakeLists.txt does not name basic in DEPENDS",
+        )
+        self.bad("layers", {**tree, "src/odd/a.c": ""}, "src/CMakeLists.txt does not list odd")
+
+    def test_forbidden(self):
+        good = '/* exit() */ "strcpy(a)"; snprintf(x); _exit(1); x.exit(2); tests->system(3);\n'
+        self.good("forbidden", {"src/basic/a.c": good, "src/daemon/main.c": "exit(1);"})
+        self.bad(
+            "forbidden",
+            {"src/basic/a.c": "\nstrcpy(a, b); sprintf(a);\nexit (1); pthread_create(x);\n"},
+            "src/basic/a.c:2: strcpy():",
+            "src/basic/a.c:2: sprintf():",
+            "src/basic/a.c:3: exit():",
+            "src/basic/a.c:3: pthread_create():",
+        )
+        self.good("forbidden", {"src/work/a.c": "pthread_create(x);", "tests/a.c": "system(x);"})
+
+    def test_spdx(self):
+        script = "#!/bin/sh\n# SPDX-License-Identifier: MIT\n"
+        self.good("spdx", {"src/a.c": SPDX, "script/x": script, "README.md": "x"})
+        self.bad("spdx", {"src/a.c": "int x;\n"}, "src/a.c:1: no line")
+        self.bad("spdx", {"script/x": "#!/bin/sh\n\n\n" + script}, "script/x:1: no line")
+
+    def test_length(self):
+        body = "static int f(int a,\n             int b) {\n" + "        a;\n" * 57 + "}\n"
+        self.good("length", {"src/a.c": body, "tests/lint/length-exceptions.txt": "# x\n"})
+        longer = body.replace("}", "        b;\n}")
+        self.bad("length", {"src/a.c": longer}, "src/a.c:1: src/a.c:f has 61 lines; at most 60")
+        listed = {"src/a.c": longer, "tests/lint/length-exceptions.txt": "src/a.c:f 61 # why\n"}
+        self.good("length", listed)
+        self.bad("length", {**listed, "src/a.c": body}, "src/a.c:f needs it no more")
+        self.bad("length", {"src/a.c": "int x;\n" * 501}, "src/a.c has 501 lines; at most 500")
+        self.good("length", {"tests/a.c": "int x;\n" * 501})
+        self.bad("length", {"src/a.c": "int " + "x" * 100 + ";\n"}, "src/a.c:1: 105 characters")
+
+    def test_paths(self):
+        self.good("paths", {"a": "/var/lib/shortener /tmp/x\n"})
+        self.bad("paths", {"a": "\n/home/" + "somebody/x\n"}, "a:2: a path of one machine")
+        self.bad("paths", {"a.orig": "x"}, "a.orig: does not belong")
+        self.bad("paths", {"a": "x" * 1048577}, "a: 1048577 bytes")
+
+    def test_format(self):
+        if run("format", {"src/a.c": "int x;\n"})[1] == 77:
+            self.skipTest("clang-format-14 is not installed")
+        self.good("format", {"src/a.c": "int x;\n"})
+        self.bad("format", {"src/a.c": "int y;\nint  x;\n"}, "src/a.c:2: run clang-format-14 -i")
+
+    def test_shell(self):
+        if run("shell", {"x": "\n"})[1] == 77:
+            self.skipTest("shellcheck is not installed")
+        self.good("shell", {"x": '#!/bin/sh\necho "$1"\n', "y": "text\n"})
+        self.bad("shell", {"x": "#!/bin/sh\necho $1\n"}, "x:2:6: note: Double quote")
+
+
+if __name__ == "__main__":
+    result = unittest.main(argv=sys.argv[:1], exit=False, verbosity=0).result
+    failed = len(result.failures) + len(result.errors)
+    print(f"{result.testsRun - failed - len(result.skipped)} passed, {failed} failed")
+    sys.exit(1 if failed else 0)
