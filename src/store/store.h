@@ -72,7 +72,9 @@ DEFINE_CLEANUP(Store, store_free)
 /* The URL as it may be shown: without a password. Valid as long as the store. */
 const char *store_url_shown(const Store *store);
 
-/* -EHOSTDOWN, -ENOMEM; STORE_BAD_SCHEMA is not checked here. hooks are copied; NULL: none. */
+/* -ENOMEM. Connects at the first verb, and again after a connection was lost: a store that is away
+ * shows as -EHOSTDOWN of the verbs, with its reason in store_session_error(). STORE_BAD_SCHEMA is
+ * not checked here. hooks are copied; NULL: none. */
 int store_session_new(Store *store, const StoreHooks *hooks, StoreSession **ret) _must_check_;
 StoreSession *store_session_free(StoreSession *session);
 DEFINE_CLEANUP(StoreSession, store_session_free)
@@ -144,7 +146,8 @@ int store_user_delete(StoreSession *session, int64_t id) _must_check_;
 int store_user_list(StoreSession *session, Arena *arena, const StoreQuery *query, User **ret_rows,
                     size_t *ret_n, int64_t *ret_total) _must_check_;
 
-/* Rows of an import. result is set for each: STORE_OK, STORE_USERNAME_TAKEN, STORE_EMAIL_TAKEN. */
+/* Rows of an import. result is set for each: STORE_OK, STORE_USERNAME_TAKEN, STORE_EMAIL_TAKEN,
+ * STORE_REFUSED (id taken or out of range). A row that went in has its id. */
 typedef struct StoreUserRow {
         User user; /* id 0: the next one; else this id (imports by shortenerctl) */
         StoreResult result;
@@ -191,7 +194,7 @@ int store_codes_each(StoreSession *session, int64_t limit,
                      int (*each)(void *userdata, const Link *link), void *userdata) _must_check_;
 
 /* An import row. id 0: the next one. redirects: 0. result: STORE_OK, STORE_CODE_TAKEN,
- * STORE_NO_USER. */
+ * STORE_NO_USER, STORE_REFUSED (id taken or out of range). A row that went in has its id. */
 typedef struct StoreUrlRow {
         Url url;
         StoreResult result;
@@ -212,15 +215,17 @@ int store_event_list(StoreSession *session, Arena *arena, const StoreQuery *quer
 
 typedef struct StoreEventRow {
         Event event;        /* id 0: the next one */
-        StoreResult result; /* STORE_OK, STORE_NO_URL, STORE_REFUSED (id taken) */
+        StoreResult result; /* STORE_OK, STORE_NO_URL, STORE_REFUSED (id taken or out of range) */
 } StoreEventRow;
 int store_events_import(StoreSession *session, StoreEventRow *rows, size_t n) _must_check_;
 
 /* ---- everything at once (seed) ---- */
 
 /* The imports between begin and commit become ONE transaction. begin: STORE_NOT_EMPTY unless
- * replace, which empties all tables first (the sequences go on). Rollback is store_session_free()
- * or store_load_end(commit = false). */
+ * replace, which empties all tables first (the sequences go on; spools keep their position, with
+ * nothing counted before it). Rollback is store_session_free() or store_load_end(commit = false).
+ * Meanwhile the session may read; other changes are -EINVAL. After an import that ended in a
+ * negative result only the rollback is left. */
 int store_load_begin(StoreSession *session, bool replace) _must_check_;
 int store_load_end(StoreSession *session, bool commit) _must_check_;
 
@@ -264,7 +269,8 @@ typedef struct StoreBatch {
  * there. STORE_REFUSED: a row was refused for what is in it (nothing was written; halve the batch).
  * An unknown url_id is no reason to refuse: the row is kept. The owner is looked up here.
  * Yields between rows when n_waiting() says so: then fewer rows were written; *ret_next_seq tells.
- */
+ * It can only do so where it knows what the missing seqs before that place are: give each batch one
+ * kind of shed, bad and damaged. -EINVAL: the counts contradict the range. */
 #define STORE_CONFLICT_POSITION 20
 int store_clicks_append(StoreSession *session, const StoreBatch *batch,
                         uint64_t *ret_next_seq) _must_check_;

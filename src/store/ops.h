@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * What store.c and the drivers (fake/, sqlite/) share: the table of verbs that a driver fills, and
+ * the parts of Store and StoreSession that all drivers have. Nobody outside src/store includes it,
+ * but its tests.
+ *
+ * store.c does what is the same for every driver: the breaker, the check of the deadline at the
+ * verb's begin, the mark that the session is busy. A driver's function has the contract of its verb
+ * in store.h and never sees a deadline that has passed already.
+ */
+
+#include <stdatomic.h>
+
+#include "store/store.h"
+
+#define STORE_ERROR_SIZE 256 /* bytes of a session's error text, NUL included */
+
+/* One transaction of clicks: at most so many rows, or so long; how many rows go in whoever waits,
+ * so that a shipper beside busy writers still moves; how often it looks. */
+#define STORE_APPEND_ROWS      500u
+#define STORE_APPEND_USEC      5000ULL
+#define STORE_APPEND_ROWS_MIN  32u
+#define STORE_APPEND_ROWS_LOOK 16u
+
+#define STORE_EVENT_REDIRECT SLICE("redirect")
+#define STORE_EVENT_CREATED  SLICE("created")
+#define STORE_EVENT_UPDATED  SLICE("updated")
+#define STORE_EVENT_DELETED  SLICE("deleted")
+
+/* Ids of imports go up to here, so that the next one always exists. */
+#define STORE_ID_MAX (INT64_MAX - 1)
+
+typedef struct StoreOps {
+        const char *scheme; /* of the URL, with its colon */
+
+        /* store->place is what follows the scheme. -EINVAL: it names no place. */
+        int (*open)(Store *store);
+        void (*close)(Store *store);
+        int (*session_new)(Store *store, StoreSession **ret);
+        void (*session_free)(StoreSession *session);
+
+        int (*ping)(StoreSession *session);
+        int (*schema)(StoreSession *session, StoreSchema *ret);
+        int (*migrate)(StoreSession *session, int *ret_n);
+
+        int (*user_create)(StoreSession *session, Arena *arena, const User *user, User *ret);
+        int (*user_get)(StoreSession *session, Arena *arena, int64_t id, User *ret);
+        int (*user_update)(StoreSession *session, Arena *arena, int64_t id,
+                           const StoreUserChange *change, User *ret);
+        int (*user_delete)(StoreSession *session, int64_t id);
+        int (*user_list)(StoreSession *session, Arena *arena, const StoreQuery *query,
+                         User **ret_rows, size_t *ret_n, int64_t *ret_total);
+        int (*users_import)(StoreSession *session, StoreUserRow *rows, size_t n);
+
+        int (*url_create)(StoreSession *session, const Url *url, Slice details, Url *ret);
+        int (*url_get)(StoreSession *session, Arena *arena, int64_t id, Url *ret);
+        int (*url_get_by_code)(StoreSession *session, Arena *arena, Slice code, Url *ret);
+        int (*url_update)(StoreSession *session, Arena *arena, int64_t id,
+                          const StoreUrlChange *change, Url *ret);
+        int (*url_retire)(StoreSession *session, int64_t id, int64_t now_sec, Slice details);
+        int (*url_list)(StoreSession *session, Arena *arena, const StoreQuery *query,
+                        Url **ret_rows, size_t *ret_n, int64_t *ret_total);
+        int (*url_stats)(StoreSession *session, Arena *arena, int64_t id, Url *ret,
+                         int64_t *ret_redirects);
+        int (*urls_by_codes)(StoreSession *session, Arena *arena, Link *links, size_t n);
+        int (*codes_each)(StoreSession *session, int64_t limit,
+                          int (*each)(void *userdata, const Link *link), void *userdata);
+        int (*urls_import)(StoreSession *session, StoreUrlRow *rows, size_t n, bool with_events);
+
+        int (*event_create)(StoreSession *session, const Event *event, Event *ret);
+        int (*event_list)(StoreSession *session, Arena *arena, const StoreQuery *query,
+                          Event **ret_rows, size_t *ret_n, int64_t *ret_total);
+        int (*events_import)(StoreSession *session, StoreEventRow *rows, size_t n);
+
+        int (*load_begin)(StoreSession *session, bool replace);
+        int (*load_end)(StoreSession *session, bool commit);
+        int (*totals)(StoreSession *session, StoreTotals *ret);
+
+        int (*clicks_append)(StoreSession *session, const StoreBatch *batch,
+                             uint64_t *ret_next_seq);
+        int (*offset_get)(StoreSession *session, const uint8_t spool[STORE_SPOOL_ID_SIZE],
+                          StoreOffset *ret);
+        int (*offset_list)(StoreSession *session, Arena *arena, StoreOffset **ret, size_t *ret_n);
+        int (*offset_delete)(StoreSession *session, const uint8_t spool[STORE_SPOOL_ID_SIZE]);
+        int (*audit)(StoreSession *session, const StoreOffset *offsets, size_t n_offsets,
+                     int64_t *rows_of_spool, StoreAudit *ret);
+} StoreOps;
+
+struct Store {
+        const StoreOps *ops;
+        char *url;
+        const char *place; /* what follows the scheme in url */
+        StoreOptions options;
+        void *data; /* the driver's */
+
+        /* The breaker; any thread. */
+        atomic_uint n_failures;           /* verbs in a row that found the store away */
+        _Atomic uint64_t next_probe_usec; /* CLOCK_MONOTONIC; 0: closed */
+};
+
+/* The first member of each driver's session. */
+struct StoreSession {
+        Store *store;
+        StoreHooks hooks;
+        uint64_t deadline_usec;           /* CLOCK_MONOTONIC; 0: none */
+        _Atomic uint64_t busy_since_usec; /* CLOCK_MONOTONIC; 0: outside a verb */
+        char error[STORE_ERROR_SIZE];
+};
+
+extern const StoreOps store_fake_ops;
+extern const StoreOps store_sqlite_ops;
+
+/* Keeps the reason for store_session_error(). */
+void store_session_set_error(StoreSession *session, const char *format, ...) _printf_(2, 3);
+
+/* Has the session's deadline passed? */
+bool store_session_expired(const StoreSession *session);
+
+/* ---- hooks, which may be absent ---- */
+
+void store_hook_waiting(StoreSession *session, int delta);
+unsigned store_hook_n_waiting(const StoreSession *session);
+/* n == 0 with codes != NULL: no redirect changes, nothing is called. */
+void store_hook_committing(StoreSession *session, const Slice *codes, size_t n);
+void store_hook_committed(StoreSession *session, const Slice *codes, size_t n);
+
+/* ---- batches of clicks, the same rules for every driver ---- */
+
+/* Is what the batch says of its own range true? */
+bool store_batch_valid(const StoreBatch *batch);
+
+/* A row that no database takes: its numbers or its details are out of range. */
+bool store_click_refused(const StoreClick *click);
+
+/* The seq from which on nothing of the batch is accounted for, when its first n_rows clicks went in
+ * (0 < n_rows < n_clicks), and how many of shed, bad and damaged lie before it; false when that
+ * cannot be told because the gaps before it may be of several kinds: then go on with the next row.
+ */
+bool store_batch_cut(const StoreBatch *batch, size_t n_rows, StoreBatch *ret);

@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * The store as its callers see it: finds the driver by the URL's scheme and passes each verb on to
+ * it. What is the same for every driver is done here, around the verb: the circuit breaker of the
+ * process, the check of a deadline that passed in a queue, and the mark that the session is inside
+ * a verb. Knows no database, and logs nothing.
+ *
+ * Threads: a session belongs to one thread; the breaker and the busy mark are atomics that any
+ * thread may read. The breaker is exact enough, not exact: verbs that end at the same instant may
+ * let one more through, or open it one failure later.
+ */
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "basic/clock.h"
+#include "store/ops.h"
+
+static const StoreOps *const drivers[] = {
+                &store_fake_ops,
+};
+
+/* ---- the bracket around each verb ---- */
+
+/* May a verb go on to the store? While the breaker is open one in STORE_BREAKER_USEC may. */
+static bool breaker_admits(Store *store, uint64_t now_usec) {
+        uint64_t probe_usec = atomic_load_explicit(&store->next_probe_usec, memory_order_relaxed);
+
+        if (LIKELY(probe_usec == 0))
+                return true;
+        if (now_usec < probe_usec)
+                return false;
+        return atomic_compare_exchange_strong(&store->next_probe_usec, &probe_usec,
+                                              now_usec + STORE_BREAKER_USEC);
+}
+
+static void breaker_note(Store *store, int result) {
+        unsigned n;
+
+        if (result == -ENOMEM) /* ours; says nothing about the store */
+                return;
+        if (result != -EHOSTDOWN && result != -EBUSY && result != -ETIMEDOUT) {
+                /* Read first: the line stays shared between threads while all is well. */
+                if (atomic_load_explicit(&store->n_failures, memory_order_relaxed) != 0)
+                        atomic_store(&store->n_failures, 0);
+                if (atomic_load_explicit(&store->next_probe_usec, memory_order_relaxed) != 0)
+                        atomic_store(&store->next_probe_usec, 0);
+                return;
+        }
+        n = atomic_fetch_add(&store->n_failures, 1) + 1;
+        if (n >= STORE_BREAKER_FAILURES)
+                atomic_store(&store->next_probe_usec, clock_monotonic_usec() + STORE_BREAKER_USEC);
+}
+
+static int verb_begin(StoreSession *session) {
+        uint64_t now_usec = clock_monotonic_usec();
+
+        if (session->deadline_usec != 0 && now_usec >= session->deadline_usec) {
+                /* It passed in a queue: the store was not asked, so the breaker learns nothing. */
+                store_session_set_error(session, "the deadline passed before the store was asked");
+                return -ETIMEDOUT;
+        }
+        if (!breaker_admits(session->store, now_usec)) {
+                store_session_set_error(session, "the store is away (circuit breaker)");
+                return -EHOSTDOWN;
+        }
+        atomic_store_explicit(&session->busy_since_usec, now_usec, memory_order_relaxed);
+        return 0;
+}
+
+static int verb_end(StoreSession *session, int result) {
+        atomic_store_explicit(&session->busy_since_usec, 0, memory_order_relaxed);
+        breaker_note(session->store, result);
+        return result;
+}
+
+#define VERB(session, call)                                        \
+ __extension__({                                                   \
+int _result = verb_begin(session);                                      \
+_result < 0 ? _result : verb_end(session, (session)->store->ops->call); \
+ })
+
+/* ---- for the drivers ---- */
+
+void store_session_set_error(StoreSession *session, const char *format, ...) {
+        va_list args;
+
+        va_start(args, format);
+        (void)vsnprintf(session->error, sizeof(session->error), format, args);
+        va_end(args);
+}
+
+bool store_session_expired(const StoreSession *session) {
+        return session->deadline_usec != 0 && clock_monotonic_usec() >= session->deadline_usec;
+}
+
+void store_hook_waiting(StoreSession *session, int delta) {
+        if (session->hooks.waiting)
+                session->hooks.waiting(session->hooks.userdata, delta);
+}
+
+unsigned store_hook_n_waiting(const StoreSession *session) {
+        return session->hooks.n_waiting ? session->hooks.n_waiting(session->hooks.userdata) : 0;
+}
+
+void store_hook_committing(StoreSession *session, const Slice *codes, size_t n) {
+        if ((n > 0 || !codes) && session->hooks.committing)
+                session->hooks.committing(session->hooks.userdata, codes, n);
+}
+
+void store_hook_committed(StoreSession *session, const Slice *codes, size_t n) {
+        if ((n > 0 || !codes) && session->hooks.committed)
+                session->hooks.committed(session->hooks.userdata);
+}
+
+bool store_batch_valid(const StoreBatch *batch) {
+        uint64_t rest;
+        uint64_t next = batch->from_seq;
+
+        if (batch->from_seq < batch->first_seq || batch->upto_seq < batch->from_seq)
+                return false;
+        rest = batch->upto_seq - batch->from_seq;
+        if (batch->n_clicks > rest)
+                return false;
+        rest -= batch->n_clicks;
+        if (batch->shed > rest || batch->bad > rest - batch->shed)
+                return false;
+        if (batch->damaged != rest - batch->shed - batch->bad)
+                return false;
+        for (size_t i = 0; i < batch->n_clicks; i++) {
+                if (batch->clicks[i].seq < next || batch->clicks[i].seq >= batch->upto_seq)
+                        return false;
+                next = batch->clicks[i].seq + 1;
+        }
+        return true;
+}
+
+bool store_click_refused(const StoreClick *click) {
+        return click->seq > INT64_MAX || click->url_id <= 0 || click->url_id > STORE_ID_MAX ||
+               click->details.len > MODEL_DETAILS_MAX;
+}
+
+bool store_batch_cut(const StoreBatch *batch, size_t n_rows, StoreBatch *ret) {
+        uint64_t gaps = batch->shed + batch->bad + batch->damaged;
+        StoreBatch cut = *batch;
+        uint64_t before;
+
+        CHECK(n_rows > 0 && n_rows < batch->n_clicks);
+        cut.n_clicks = n_rows;
+        cut.upto_seq = batch->clicks[n_rows - 1].seq + 1;
+        before = cut.upto_seq - cut.from_seq - n_rows;
+        if (before != 0 && batch->shed != gaps && batch->bad != gaps && batch->damaged != gaps)
+                return false;
+        cut.shed = batch->shed != 0 ? before : 0;
+        cut.bad = batch->bad != 0 ? before : 0;
+        cut.damaged = batch->damaged != 0 ? before : 0;
+        *ret = cut;
+        return true;
+}
+
+/* ---- store and session ---- */
+
+int store_new(const char *url, const StoreOptions *options, Store **ret) {
+        _cleanup_(store_free_p) Store *store = NULL;
+        int r;
+
+        store = calloc(1, sizeof(*store));
+        if (!store)
+                return -ENOMEM;
+        store->url = strdup(url);
+        if (!store->url)
+                return -ENOMEM;
+        store->options = *options;
+        for (size_t i = 0; i < ELEMENTSOF(drivers); i++) {
+                size_t len = strlen(drivers[i]->scheme);
+
+                if (strncmp(store->url, drivers[i]->scheme, len) != 0)
+                        continue;
+                store->place = store->url + len;
+                r = drivers[i]->open(store);
+                if (r < 0)
+                        return r;
+                store->ops = drivers[i];
+                *ret = TAKE_PTR(store);
+                return 0;
+        }
+        return -EINVAL;
+}
+
+Store *store_free(Store *store) {
+        if (!store)
+                return NULL;
+        if (store->ops)
+                store->ops->close(store);
+        free(store->url);
+        free(store);
+        return NULL;
+}
+
+const char *store_url_shown(const Store *store) {
+        return store->url; /* no driver's URL has a password in it */
+}
+
+int store_session_new(Store *store, const StoreHooks *hooks, StoreSession **ret) {
+        StoreSession *session;
+        int r;
+
+        r = store->ops->session_new(store, &session);
+        if (r < 0)
+                return r;
+        session->store = store;
+        if (hooks)
+                session->hooks = *hooks;
+        *ret = session;
+        return 0;
+}
+
+StoreSession *store_session_free(StoreSession *session) {
+        if (session)
+                session->store->ops->session_free(session);
+        return NULL;
+}
+
+void store_session_deadline(StoreSession *session, uint64_t deadline_usec) {
+        session->deadline_usec = deadline_usec;
+}
+
+uint64_t store_session_busy_since(const StoreSession *session) {
+        return atomic_load_explicit(&session->busy_since_usec, memory_order_relaxed);
+}
+
+const char *store_session_error(const StoreSession *session) {
+        return session->error;
+}
+
+bool store_is_up(const Store *store) {
+        return atomic_load_explicit(&store->next_probe_usec, memory_order_relaxed) == 0;
+}
+
+int store_ping(StoreSession *session) {
+        return VERB(session, ping(session));
+}
+
+int store_schema(StoreSession *session, StoreSchema *ret) {
+        return VERB(session, schema(session, ret));
+}
+
+int store_migrate(StoreSession *session, int *ret_n) {
+        return VERB(session, migrate(session, ret_n));
+}
+
+/* ---- users ---- */
+
+int store_user_create(StoreSession *session, Arena *arena, Slice username, Slice email,
+                      int64_t created_sec, User *ret) {
+        const User user = {.username = username, .email = email, .created_sec = created_sec};
+
+        return VERB(session, user_create(session, arena, &user, ret));
+}
+
+int store_user_get(StoreSession *session, Arena *arena, int64_t id, User *ret) {
+        return VERB(session, user_get(session, arena, id, ret));
+}
+
+int store_user_update(StoreSession *session, Arena *arena, int64_t id,
+                      const StoreUserChange *change, User *ret) {
+        return VERB(session, user_update(session, arena, id, change, ret));
+}
+
+int store_user_delete(StoreSession *session, int64_t id) {
+        return VERB(session, user_delete(session, id));
+}
+
+int store_user_list(StoreSession *session, Arena *arena, const StoreQuery *query, User **ret_rows,
+                    size_t *ret_n, int64_t *ret_total) {
+        return VERB(session, user_list(session, arena, query, ret_rows, ret_n, ret_total));
+}
+
+int store_users_import(StoreSession *session, StoreUserRow *rows, size_t n) {
+        return VERB(session, users_import(session, rows, n));
+}
+
+/* ---- urls ---- */
+
+int store_url_create(StoreSession *session, const Url *url, Slice details, Url *ret) {
+        return VERB(session, url_create(session, url, details, ret));
+}
+
+int store_url_get(StoreSession *session, Arena *arena, int64_t id, Url *ret) {
+        return VERB(session, url_get(session, arena, id, ret));
+}
+
+int store_url_get_by_code(StoreSession *session, Arena *arena, Slice code, Url *ret) {
+        return VERB(session, url_get_by_code(session, arena, code, ret));
+}
+
+int store_url_update(StoreSession *session, Arena *arena, int64_t id, const StoreUrlChange *change,
+                     Url *ret) {
+        return VERB(session, url_update(session, arena, id, change, ret));
+}
+
+int store_url_retire(StoreSession *session, int64_t id, int64_t now_sec, Slice details) {
+        return VERB(session, url_retire(session, id, now_sec, details));
+}
+
+int store_url_list(StoreSession *session, Arena *arena, const StoreQuery *query, Url **ret_rows,
+                   size_t *ret_n, int64_t *ret_total) {
+        return VERB(session, url_list(session, arena, query, ret_rows, ret_n, ret_total));
+}
+
+int store_url_stats(StoreSession *session, Arena *arena, int64_t id, Url *ret,
+                    int64_t *ret_redirects) {
+        return VERB(session, url_stats(session, arena, id, ret, ret_redirects));
+}
+
+int store_urls_by_codes(StoreSession *session, Arena *arena, Link *links, size_t n) {
+        return VERB(session, urls_by_codes(session, arena, links, n));
+}
+
+int store_codes_each(StoreSession *session, int64_t limit,
+                     int (*each)(void *userdata, const Link *link), void *userdata) {
+        return VERB(session, codes_each(session, limit, each, userdata));
+}
+
+int store_urls_import(StoreSession *session, StoreUrlRow *rows, size_t n, bool with_events) {
+        return VERB(session, urls_import(session, rows, n, with_events));
+}
+
+/* ---- events ---- */
+
+int store_event_create(StoreSession *session, const Event *event, Event *ret) {
+        return VERB(session, event_create(session, event, ret));
+}
+
+int store_event_list(StoreSession *session, Arena *arena, const StoreQuery *query, Event **ret_rows,
+                     size_t *ret_n, int64_t *ret_total) {
+        return VERB(session, event_list(session, arena, query, ret_rows, ret_n, ret_total));
+}
+
+int store_events_import(StoreSession *session, StoreEventRow *rows, size_t n) {
+        return VERB(session, events_import(session, rows, n));
+}
+
+/* ---- everything at once, totals ---- */
+
+int store_load_begin(StoreSession *session, bool replace) {
+        return VERB(session, load_begin(session, replace));
+}
+
+int store_load_end(StoreSession *session, bool commit) {
+        /* A rollback must not fail because the deadline passed or the breaker is open. */
+        if (!commit)
+                return session->store->ops->load_end(session, false);
+        return VERB(session, load_end(session, true));
+}
+
+int store_totals(StoreSession *session, StoreTotals *ret) {
+        return VERB(session, totals(session, ret));
+}
+
+/* ---- visits ---- */
+
+int store_clicks_append(StoreSession *session, const StoreBatch *batch, uint64_t *ret_next_seq) {
+        if (!store_batch_valid(batch)) {
+                store_session_set_error(session, "the batch's counts contradict its range");
+                return -EINVAL;
+        }
+        return VERB(session, clicks_append(session, batch, ret_next_seq));
+}
+
+int store_offset_get(StoreSession *session, const uint8_t spool[STORE_SPOOL_ID_SIZE],
+                     StoreOffset *ret) {
+        return VERB(session, offset_get(session, spool, ret));
+}
+
+int store_offset_list(StoreSession *session, Arena *arena, StoreOffset **ret, size_t *ret_n) {
+        return VERB(session, offset_list(session, arena, ret, ret_n));
+}
+
+int store_offset_delete(StoreSession *session, const uint8_t spool[STORE_SPOOL_ID_SIZE]) {
+        return VERB(session, offset_delete(session, spool));
+}
+
+int store_audit(StoreSession *session, const StoreOffset *offsets, size_t n_offsets,
+                int64_t *rows_of_spool, StoreAudit *ret) {
+        return VERB(session, audit(session, offsets, n_offsets, rows_of_spool, ret));
+}
