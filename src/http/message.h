@@ -32,6 +32,7 @@ typedef struct HttpExchange {
         HttpRequest request;
         HttpResponse response;
         Arena arena;
+        void *owner; /* the server's owner keeps what it likes here, e.g. its Call */
 } HttpExchange;
 
 /* One more response field; name and value are the caller's to have checked. */

@@ -17,6 +17,7 @@ typedef struct HttpPart {
 typedef struct HttpMultipart {
         Slice boundary;
         Slice rest;
+        bool begun; /* the first boundary was found */
         bool done;
 } HttpMultipart;
 

@@ -50,5 +50,8 @@ DEFINE_CLEANUP(HttpRouter, http_router_free)
 /* path: raw, as in the request line, beginning with '/'. */
 void http_router_match(const HttpRouter *router, HttpMethod method, Slice path, HttpMatch *ret);
 
+/* "GET", ...; "OTHER" for HTTP_OTHER. */
+const char *http_method_name(HttpMethod method);
+
 /* Is this word a route's first segment (and so no short code)? */
 bool http_router_reserved(const HttpRouter *router, Slice word);

@@ -62,11 +62,17 @@ typedef enum HttpBody {
         HTTP_BODY_CHUNKED,
 } HttpBody;
 
+enum {
+        HTTP_CONNECTION_CLOSE = 1 << 0,
+        HTTP_CONNECTION_KEEP_ALIVE = 1 << 1,
+};
+
 typedef struct HttpHead {
         /* parser state, see http/parser.h */
         uint32_t scanned;    /* bytes already looked at for a line end */
         uint32_t line_start; /* where the line now being read begins */
         uint8_t state;
+        uint8_t connection; /* HTTP_CONNECTION_*: what Connection fields said so far */
 
         /* result; valid when http_parse_head() said HTTP_PARSE_DONE */
         uint8_t method;  /* HttpMethod */

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * Handlers that run on the loop and never wait: the cached redirect, what becomes of a resolved
+ * one, /health, /ready, /metrics. A Front borrows the parts that they need.
+ */
+
+#include "cache/redirect-cache.h"
+#include "clicks/spool.h"
+#include "http/server.h"
+#include "metrics/metrics.h"
+#include "store/store.h"
+#include "work/resolver.h"
+
+#define FRONT_ENTRY_SEC 600u /* no cache entry lives longer while the store answers */
+
+typedef struct Front {
+        HttpServer *server;
+        RedirectCache *cache;
+        HostPage *page;
+        Spool *spool;
+        const Store *store;
+        Metrics *metrics;
+        const char *instance; /* X-Instance of /health */
+        unsigned endpoint;    /* metrics index of the redirect route */
+        bool draining;
+
+        /* This turn's cached redirects, counted at its end. */
+        uint64_t n_hits;  /* GET */
+        uint64_t n_heads; /* HEAD */
+
+        /* Head of a 302 of this second, up to the request id. */
+        char head[256];
+        size_t head_len;
+        char head_second[48];
+} Front;
+
+/* The cached redirect (HttpServerOps.quick). No malloc, no lock, no syscall. */
+HttpQuick front_redirect_hit(Front *front, HttpConn *conn, const HttpHead *head, const char *base);
+
+/* A redirect that the quick path did not answer: answers from the cache what can be answered
+ * (true), else the caller sends a lookup to the resolver. code: the path's segment. */
+bool front_redirect_cached(Front *front, HttpExchange *exchange, Slice code);
+
+/* The resolver's answer: fills the cache, records the visit, fills the response. */
+void front_redirect_resolved(Front *front, Lookup *lookup);
+
+/* Turn's end: metrics of the hits. */
+void front_count_hits(Front *front);
+
+/* A 404 or 503 of a redirect: JSON, or a small page when Accept prefers text/html. */
+void front_redirect_error(HttpExchange *exchange, int status, const char *text);
+
+void front_health(Front *front, HttpExchange *exchange);
+void front_ready(Front *front, HttpExchange *exchange);
+void front_metrics(Front *front, HttpExchange *exchange);

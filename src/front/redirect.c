@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Redirects on the loop. A hit is one probe of the cache, one comparison with the host page, one
+ * record into the batch, one copy of a preformatted answer. Everything else of a redirect happens
+ * in an exchange.
+ */
+
+#include <errno.h>
+
+#include "basic/clock.h"
+#include "front/front.h"
+#include "model/problem.h"
+
+#define CODE_PATH_MAX (MODEL_CODE_MAX + 1)
+#define NOT_FOUND     "URL not found"
+
+static uint32_t now_sec(const Front *front) {
+        return (uint32_t)(http_server_now(front->server) / USEC_PER_SEC);
+}
+
+/* Entries outlive their time while the store cannot be asked. */
+static bool is_fresh(const Front *front, const CacheHit *hit) {
+        return host_page_fresh(front->page, hit->counter, hit->mark) &&
+               (hit->expires_sec > now_sec(front) || !store_is_up(front->store));
+}
+
+static char *put(char *p, Slice s) {
+        memcpy(p, s.data, s.len);
+        return p + s.len;
+}
+
+/* The head of this second's 302s; made again when the date has changed. */
+static void refresh_head(Front *front) {
+        static const Slice before = {"HTTP/1.1 302 Found\r\n", 20};
+        static const Slice after = SLICE("Content-Length: 0\r\nCache-Control: private, no-store\r\n"
+                                         "X-Content-Type-Options: nosniff\r\nX-Cache: HIT\r\n"
+                                         "X-Request-Id: ");
+        Slice date = http_server_date(front->server);
+        char *p;
+
+        if (slice_equal(date, slice_from_string(front->head_second)))
+                return;
+        CHECK(date.len < sizeof front->head_second);
+        memcpy(front->head_second, date.data, date.len);
+        front->head_second[date.len] = '\0';
+        p = put(front->head, before);
+        p = put(p, date);
+        p = put(p, after);
+        front->head_len = (size_t)(p - front->head);
+        CHECK(front->head_len < sizeof front->head);
+}
+
+static void write_hit(const Front *front, HttpConn *conn, const HttpHead *head, Slice id,
+                      Slice tail) {
+        Slice connection = SLICE("\r\n");
+        size_t len;
+        char *p;
+
+        if (UNLIKELY(http_conn_closing(conn, head)))
+                connection = SLICE("\r\nConnection: close\r\n");
+        else if (UNLIKELY(head->version == 10))
+                connection = SLICE("\r\nConnection: keep-alive\r\n");
+        len = front->head_len + id.len + connection.len + tail.len;
+        p = http_conn_write(conn, len);
+        if (!p)
+                return;
+        p = put(p, slice_make(front->head, front->head_len));
+        p = put(p, id);
+        p = put(p, connection);
+        (void)put(p, tail);
+}
+
+static int record_visit(Front *front, int64_t link_id, const Slice known[], Slice remote,
+                        Slice id) {
+        Click click = {
+                        .link_id = link_id,
+                        .time_usec = clock_realtime_usec(),
+                        .remote = remote,
+                        .referrer = known[HTTP_FIELD_REFERER],
+                        .user_agent = known[HTTP_FIELD_USER_AGENT],
+                        .request_id = id,
+        };
+
+        return spool_add(front->spool, &click);
+}
+
+HttpQuick front_redirect_hit(Front *front, HttpConn *conn, const HttpHead *head, const char *base) {
+        Slice path = http_span(base, head->path), id;
+        char buffer[HTTP_REQUEST_ID_SIZE];
+        CacheHit hit;
+
+        if (path.len < 2 || path.len > CODE_PATH_MAX ||
+            !redirect_cache_find(front->cache, slice_from(path, 1), &hit) || hit.link_id == 0 ||
+            !is_fresh(front, &hit))
+                return HTTP_QUICK_NO;
+        id = http_conn_request_id(conn, head, base, buffer);
+        if (head->method == HTTP_GET) {
+                Slice known[HTTP_FIELD_NAMES];
+
+                known[HTTP_FIELD_REFERER] =
+                                head->seen[HTTP_FIELD_REFERER]
+                                                ? http_known(base, head, HTTP_FIELD_REFERER)
+                                                : SLICE_NONE;
+                known[HTTP_FIELD_USER_AGENT] = http_known(base, head, HTTP_FIELD_USER_AGENT);
+                if (record_visit(front, hit.link_id, known, http_conn_remote(conn, head, base),
+                                 id) < 0)
+                        return HTTP_QUICK_NO; /* the exchange's way answers 503 */
+                http_conn_mark_visit(conn);
+                front->n_hits++;
+        } else
+                front->n_heads++;
+        refresh_head(front);
+        write_hit(front, conn, head, id, hit.tail);
+        return HTTP_QUICK_ANSWERED;
+}
+
+void front_count_hits(Front *front) {
+        uint64_t n = front->n_hits + front->n_heads, usec;
+
+        if (n == 0)
+                return;
+        usec = clock_monotonic_usec() - http_server_now(front->server);
+        if (front->n_hits > 0)
+                metrics_request(front->metrics, front->endpoint, HTTP_GET, 302, usec,
+                                front->n_hits);
+        if (front->n_heads > 0)
+                metrics_request(front->metrics, front->endpoint, HTTP_HEAD, 302, usec,
+                                front->n_heads);
+        metric_add(front->metrics, METRIC_REDIRECTS, (double)front->n_hits);
+        metric_add(front->metrics, METRIC_CACHE_HITS, (double)n);
+        metric_add(front->metrics, METRIC_CACHE_LOCAL_HITS, (double)n);
+        front->n_hits = front->n_heads = 0;
+}
+
+/* Visit and 302 of an exchange. */
+static void answer_found(Front *front, HttpExchange *exchange, int64_t link_id, Slice location,
+                         bool hit) {
+        const HttpRequest *request = &exchange->request;
+        HttpResponse *response = &exchange->response;
+
+        if (request->method == HTTP_GET) {
+                int r = record_visit(front, link_id, request->known, request->remote,
+                                     request->request_id);
+
+                if (r < 0) {
+                        front_redirect_error(exchange, 503, problem_generic_text(503));
+                        return;
+                }
+                http_exchange_mark_visit(exchange);
+                metric_add(front->metrics, METRIC_REDIRECTS, 1);
+        }
+        metric_add(front->metrics, hit ? METRIC_CACHE_HITS : METRIC_CACHE_MISSES, 1);
+        response->status = 302;
+        http_response_field(response, "Location", location);
+        http_response_field(response, "X-Cache", hit ? SLICE("HIT") : SLICE("MISS"));
+        http_response_field(response, "Cache-Control", SLICE("private, no-store"));
+}
+
+bool front_redirect_cached(Front *front, HttpExchange *exchange, Slice code) {
+        CacheHit hit;
+
+        if (code.len > MODEL_CODE_MAX) {
+                front_redirect_error(exchange, 404, NOT_FOUND);
+                return true;
+        }
+        if (!redirect_cache_find(front->cache, code, &hit) || !is_fresh(front, &hit)) {
+                metric_add(front->metrics, METRIC_CACHE_LOCAL_MISSES, 1);
+                return false;
+        }
+        metric_add(front->metrics, METRIC_CACHE_LOCAL_HITS, 1);
+        if (hit.link_id == 0)
+                front_redirect_error(exchange, 404, NOT_FOUND);
+        else
+                answer_found(front, exchange, hit.link_id, hit.location, true);
+        return true;
+}
+
+/* What a stored location must be before it becomes a header: printable ASCII (api.md, Promises). */
+static bool location_safe(Slice location) {
+        for (size_t i = 0; i < location.len; i++)
+                if (location.data[i] <= 0x20 || location.data[i] >= 0x7f)
+                        return false;
+        return location.len > 0;
+}
+
+void front_redirect_resolved(Front *front, Lookup *lookup) {
+        CacheFill fill = {
+                        .code = lookup->code,
+                        .link_id = lookup->link_id,
+                        .location = lookup->location,
+                        .mark = lookup->mark,
+                        .counter = lookup->counter,
+                        .expires_sec = now_sec(front) + FRONT_ENTRY_SEC,
+        };
+
+        if (lookup->result == 0 && (lookup->link_id == 0 || location_safe(lookup->location)))
+                redirect_cache_insert(front->cache, &fill);
+        if (lookup->expired)
+                return;
+        if (lookup->result != 0)
+                front_redirect_error(lookup->exchange, 503, problem_generic_text(503));
+        else if (lookup->link_id == 0 || !location_safe(lookup->location))
+                front_redirect_error(lookup->exchange, 404, NOT_FOUND);
+        else
+                answer_found(front, lookup->exchange, lookup->link_id, lookup->location, false);
+}

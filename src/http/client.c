@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+
+/* What a handler may ask of a connection: who the client is, which id the request has, room for an
+ * answer. Loop thread only. */
+
+#include "http/private.h"
+
+char *http_conn_write(HttpConn *conn, size_t len) {
+        char *p = conn_reserve(conn, len);
+
+        if (p) {
+                conn->out_len += len;
+                conn->server->out.len += len;
+        }
+        return p;
+}
+
+void http_conn_mark_visit(HttpConn *conn) {
+        conn->visit = true;
+}
+
+bool http_conn_closing(const HttpConn *conn, const HttpHead *head) {
+        return !head->keep_alive || conn->server->draining;
+}
+
+HttpServer *http_conn_server(const HttpConn *conn) {
+        return conn->server;
+}
+
+static bool trusted(const HttpServer *server, Slice address) {
+        for (size_t i = 0; i < server->options.n_trusted; i++)
+                if (address_prefix_has(server->options.trusted + i, address))
+                        return true;
+        return false;
+}
+
+/* The last X-Forwarded-For field of a head that has several. */
+static Slice last_forwarded(const HttpHead *head, const char *base) {
+        Slice rest = slice_make(base, head->head_len), line, found = SLICE("");
+
+        while (slice_cut(rest, '\n', &line, &rest))
+                if (slice_starts_with_nocase(line, SLICE("x-forwarded-for:")))
+                        found = slice_trim(slice_from(line, 16));
+        return found;
+}
+
+/* From the right: the first address that is not one of our proxies; the left-most when all are. */
+static Slice rightmost_untrusted(const HttpServer *server, Slice list) {
+        Slice address = SLICE("");
+
+        while (list.len > 0) {
+                size_t at = list.len;
+
+                while (at > 0 && list.data[at - 1] != ',')
+                        at--;
+                address = slice_trim(slice_from(list, at));
+                if (!trusted(server, address))
+                        break;
+                list.len = at > 0 ? at - 1 : 0;
+        }
+        return address;
+}
+
+Slice http_conn_remote(const HttpConn *conn, const HttpHead *head, const char *base) {
+        Slice forwarded;
+
+        if (!conn->trusted || head->seen[HTTP_FIELD_X_FORWARDED_FOR] == 0)
+                return slice_make(conn->remote, conn->remote_len);
+        forwarded = head->seen[HTTP_FIELD_X_FORWARDED_FOR] == 1
+                                    ? http_known(base, head, HTTP_FIELD_X_FORWARDED_FOR)
+                                    : last_forwarded(head, base);
+        forwarded = rightmost_untrusted(conn->server, forwarded);
+        if (forwarded.len == 0)
+                return slice_make(conn->remote, conn->remote_len);
+        return slice_make(forwarded.data, MIN(forwarded.len, (size_t)ADDRESS_TEXT_SIZE));
+}
+
+static bool request_id_valid(Slice id) {
+        if (id.len < 1 || id.len > 64)
+                return false;
+        for (size_t i = 0; i < id.len; i++) {
+                char c = id.data[i];
+
+                if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                      c == '.' || c == '_' || c == '-'))
+                        return false;
+        }
+        return true;
+}
+
+/* splitmix64 over a counter from a random start (Steele, Lea, Flood 2014): unique in a process, and
+ * no two processes begin alike. Not a secret. */
+static uint64_t next_id(HttpServer *server) {
+        uint64_t z = server->id_key + ++server->id_count * 0x9e3779b97f4a7c15ULL;
+
+        z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
+        z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
+        return z ^ (z >> 31);
+}
+
+Slice http_conn_request_id(HttpConn *conn, const HttpHead *head, const char *base,
+                           char buffer[HTTP_REQUEST_ID_SIZE]) {
+        static const char digits[16] = {'0', '1', '2', '3', '4', '5', '6', '7',
+                                        '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'};
+        uint64_t id;
+
+        if (head->seen[HTTP_FIELD_X_REQUEST_ID] == 1) {
+                Slice sent = http_known(base, head, HTTP_FIELD_X_REQUEST_ID);
+
+                if (request_id_valid(sent))
+                        return sent;
+        }
+        id = next_id(conn->server);
+        for (size_t i = 0; i < HTTP_REQUEST_ID_SIZE; i++)
+                buffer[i] = digits[(id >> (60 - 4 * i)) & 15];
+        return slice_make(buffer, HTTP_REQUEST_ID_SIZE);
+}

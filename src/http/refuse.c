@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+
+/* Status lines, and errors that are answered without an exchange: the connection closes behind. */
+
+#include <stdio.h>
+
+#include "http/private.h"
+#include "model/problem.h"
+
+#define REFUSAL_MAX 1024u /* bytes of a refusal, head and body */
+
+static const struct {
+        int status;
+        Slice line;
+} lines[] = {
+#define LINE(status, reason)                                                                \
+ {                                                                                          \
+  status, {                                                                                 \
+   "HTTP/1.1 " #status " " reason "\r\n", sizeof("HTTP/1.1 " #status " " reason "\r\n") - 1 \
+  }                                                                                         \
+ }
+                LINE(200, "OK"),
+                LINE(201, "Created"),
+                LINE(204, "No Content"),
+                LINE(302, "Found"),
+                LINE(400, "Bad Request"),
+                LINE(401, "Unauthorized"),
+                LINE(403, "Forbidden"),
+                LINE(404, "Not Found"),
+                LINE(405, "Method Not Allowed"),
+                LINE(408, "Request Timeout"),
+                LINE(409, "Conflict"),
+                LINE(410, "Gone"),
+                LINE(412, "Precondition Failed"),
+                LINE(413, "Content Too Large"),
+                LINE(414, "URI Too Long"),
+                LINE(417, "Expectation Failed"),
+                LINE(422, "Unprocessable Content"),
+                LINE(429, "Too Many Requests"),
+                LINE(431, "Request Header Fields Too Large"),
+                LINE(500, "Internal Server Error"),
+                LINE(501, "Not Implemented"),
+                LINE(503, "Service Unavailable"),
+                LINE(505, "HTTP Version Not Supported"),
+#undef LINE
+};
+
+Slice http_status_line(int status) {
+        for (size_t i = 0; i < ELEMENTSOF(lines); i++)
+                if (lines[i].status == status)
+                        return lines[i].line;
+        return SLICE("HTTP/1.1 500 Internal Server Error\r\n");
+}
+
+void conn_refuse(HttpConn *conn, int status, const char *text) {
+        Slice line = http_status_line(status), date = http_server_date(conn->server);
+        char body[256], id[HTTP_REQUEST_ID_SIZE], *p;
+        HttpHead none = {0};
+        Slice request_id;
+        int n;
+
+        conn->closing = true;
+        (void)snprintf(body, sizeof body, "{\"error\":\"%s\"}\n",
+                       text ? text : problem_generic_text(status));
+        request_id = http_conn_request_id(conn, &none, "", id);
+        p = conn_reserve(conn, REFUSAL_MAX);
+        if (!p)
+                return;
+        n = snprintf(p, REFUSAL_MAX,
+                     "%.*s%.*sContent-Length: %zu\r\nContent-Type: application/json\r\n"
+                     "X-Request-Id: %.*s\r\nX-Content-Type-Options: nosniff\r\n"
+                     "%sConnection: close\r\n\r\n%s",
+                     SLICE_ARG(line), SLICE_ARG(date), strlen(body), SLICE_ARG(request_id),
+                     status == 503 ? "Retry-After: 1\r\n" : "", body);
+        CHECK(n > 0 && (size_t)n < REFUSAL_MAX);
+        conn->out_len += (size_t)n;
+        conn->server->out.len += (size_t)n;
+}

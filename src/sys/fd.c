@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+
+/* File descriptors. Any thread; no state. */
+
+#include "sys/fd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+int fd_close(int fd) {
+        if (fd >= 0) {
+                int saved = errno;
+
+                (void)close(fd);
+                errno = saved;
+        }
+        return -1;
+}
+
+int fd_write_all(int fd, const void *data, size_t len) {
+        const char *p = data;
+
+        while (len > 0) {
+                ssize_t n = write(fd, p, len);
+
+                if (n < 0) {
+                        if (errno == EINTR)
+                                continue;
+                        return -errno;
+                }
+                p += n;
+                len -= (size_t)n;
+        }
+        return 0;
+}
+
+int fd_read_file(const char *path, size_t max, Buffer *out) {
+        _cleanup_fd_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+
+        if (fd < 0)
+                return -errno;
+        buffer_clear(out);
+        for (;;) {
+                char *p = buffer_reserve(out, 4096);
+                ssize_t n;
+
+                if (!p)
+                        return -ENOMEM;
+                n = read(fd, p, 4096);
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n < 0)
+                        return -errno;
+                if (n == 0)
+                        return 0;
+                out->len += (size_t)n;
+                if (out->len > max)
+                        return -EFBIG;
+        }
+}

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * The pool. A worker opens its session with its first call and again after a failure, so that a
+ * store that is away at start costs nothing. What a handler could not answer becomes 503 or 500
+ * here and is logged once.
+ */
+
+#include "work/pool.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "basic/clock.h"
+#include "model/problem.h"
+#include "sys/log.h"
+#include "work/hooks.h"
+#include "work/thread.h"
+
+typedef struct Worker {
+        Pool *pool;
+        Thread *thread;
+        HostWriter writer;
+        _Atomic(StoreSession *) session; /* written by the worker; the watchdog looks */
+        atomic_uint_fast64_t busy_since; /* CLOCK_MONOTONIC usec of the current call; 0: idle */
+        char name[24];
+} Worker;
+
+struct Pool {
+        Store *store;
+        HostSlot *slot;
+        Inbox *inbox;
+        Outbox *done;
+        unsigned n_workers;
+        Worker workers[];
+};
+
+static bool is_away(int r) {
+        return r == -EHOSTDOWN || r == -ETIMEDOUT || r == -EBUSY || r == -ENOMEM;
+}
+
+/* A handler's negative result as an answer. */
+static void call_failed(Call *call, int result) {
+        HttpResponse *response = &call->exchange->response;
+        int status = is_away(result) ? 503 : 500;
+
+        if (status == 500)
+                log_entry(LOG_ERR, NULL,
+                          (LogField[]){{"SHORTENER_REQUEST_ID", call->exchange->request.request_id},
+                                       {"SHORTENER_ROUTE", slice_from_string(call->route->name)}},
+                          2, "request failed: %s: %s", strerror(-result),
+                          call->store ? store_session_error(call->store) : "no session");
+        buffer_clear(&response->head);
+        response->content_type = SLICE_NONE;
+        if (status == 503)
+                http_response_field(response, "Retry-After", SLICE("1"));
+        if (call_problem(call, status, problem_generic_text(status)) < 0)
+                response->status = 503; /* the body failed: the connection layer answers for it */
+}
+
+static int worker_session(Worker *worker) {
+        Pool *pool = worker->pool;
+        StoreHooks hooks = host_writer_hooks(&worker->writer);
+        StoreSession *session;
+        int r;
+
+        if (atomic_load(&worker->session))
+                return 0;
+        r = store_session_new(pool->store, pool->slot ? &hooks : NULL, &session);
+        if (r < 0)
+                return r;
+        atomic_store(&worker->session, session);
+        return 0;
+}
+
+static void worker_call(Worker *worker, Call *call) {
+        int r = 0;
+
+        if (clock_monotonic_usec() >= call->deadline_usec)
+                r = -ETIMEDOUT; /* it waited too long: nobody is listening any more */
+        if (r == 0)
+                r = worker_session(worker);
+        if (r == 0) {
+                call->store = atomic_load(&worker->session);
+                store_session_deadline(call->store, call->deadline_usec);
+                r = call->route->worker(call);
+        }
+        if (r != 0)
+                call_failed(call, r);
+}
+
+static void worker_run(void *userdata) {
+        Worker *worker = userdata;
+        Pool *pool = worker->pool;
+        ListNode *node;
+
+        while ((node = inbox_take(pool->inbox, 0))) {
+                Call *call = LIST_ENTRY(node, Call, node);
+
+                atomic_store(&worker->busy_since, clock_monotonic_usec());
+                worker_call(worker, call);
+                atomic_store(&worker->busy_since, 0);
+                outbox_push(pool->done, &call->node);
+        }
+}
+
+static int pool_start(Pool *pool, HostPage *page) {
+        for (unsigned i = 0; i < pool->n_workers; i++) {
+                Worker *worker = pool->workers + i;
+                int r;
+
+                worker->pool = pool;
+                worker->writer = (HostWriter){.page = page, .slot = pool->slot, .index = i};
+                (void)snprintf(worker->name, sizeof worker->name, "worker-%u", i + 1);
+                r = thread_start(worker->name, worker_run, worker, &worker->thread);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+int pool_new(const PoolOptions *options, Store *store, HostPage *page, HostSlot *slot, Outbox *done,
+             Pool **ret) {
+        _cleanup_(pool_free_p) Pool *pool = NULL;
+        int r;
+
+        CHECK(options->n_workers <= POOL_WORKERS_MAX);
+        pool = calloc(1, sizeof *pool + options->n_workers * sizeof(Worker));
+        if (!pool)
+                return -ENOMEM;
+        pool->store = store;
+        pool->slot = slot;
+        pool->done = done;
+        pool->n_workers = options->n_workers;
+        r = inbox_new(options->queue_max, &pool->inbox);
+        if (r < 0)
+                return r;
+        r = pool_start(pool, page);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(pool);
+        return 0;
+}
+
+Pool *pool_free(Pool *pool) {
+        if (!pool)
+                return NULL;
+        if (pool->inbox)
+                inbox_close(pool->inbox);
+        for (unsigned i = 0; i < pool->n_workers; i++) {
+                (void)thread_join(pool->workers[i].thread);
+                (void)store_session_free(atomic_load(&pool->workers[i].session));
+        }
+        (void)inbox_free(pool->inbox);
+        free(pool);
+        return NULL;
+}
+
+int pool_push(Pool *pool, Call *call) {
+        return inbox_push(pool->inbox, &call->node);
+}
+
+size_t pool_queue_depth(const Pool *pool) {
+        return inbox_length(pool->inbox);
+}
+
+bool pool_stuck(const Pool *pool, uint64_t usec) {
+        uint64_t now = clock_monotonic_usec();
+
+        for (unsigned i = 0; i < pool->n_workers; i++) {
+                const Worker *worker = pool->workers + i;
+                uint64_t since = atomic_load(&worker->busy_since);
+                StoreSession *session = atomic_load(&worker->session);
+
+                if (since == 0 || now - MIN(now, since) < usec)
+                        continue;
+                if (!session || store_session_busy_since(session) == 0)
+                        return true;
+        }
+        return false;
+}

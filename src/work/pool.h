@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * The api workers: threads "worker-N", each with one store session, which run calls as plain
+ * blocking functions. The loop pushes, the workers answer into an outbox.
+ */
+
+#include "host/page.h"
+#include "store/store.h"
+#include "work/call.h"
+#include "work/inbox.h"
+
+#define POOL_WORKERS_MAX 64u /* = HOST_WRITERS: a worker's index names it in the host page */
+
+typedef struct PoolOptions {
+        unsigned n_workers;
+        size_t queue_max; /* calls that may wait */
+} PoolOptions;
+
+typedef struct Pool Pool;
+
+/* slot: for the coherence hooks, see host/page.h; NULL: none (tests). done: where finished calls go
+ * (Call.node). */
+int pool_new(const PoolOptions *options, Store *store, HostPage *page, HostSlot *slot, Outbox *done,
+             Pool **ret) _must_check_;
+/* Lets the workers finish what is queued and joins them. */
+Pool *pool_free(Pool *pool);
+DEFINE_CLEANUP(Pool, pool_free)
+
+/* -ENOBUFS: the queue is full. */
+int pool_push(Pool *pool, Call *call) _must_check_;
+size_t pool_queue_depth(const Pool *pool);
+
+/* Is a worker stuck: in one call for over usec without being inside a store verb? For the watchdog.
+ */
+bool pool_stuck(const Pool *pool, uint64_t usec);

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * The resolver: one thread that answers redirect misses. It takes all waiting lookups at once, asks
+ * the store for their distinct codes in one query, and hands the answers back together, with the
+ * marks that it took before it read. When nothing waits it pings the store once a second and reads
+ * the kept totals, so that /health and the metrics need no store.
+ */
+
+#include "host/page.h"
+#include "http/message.h"
+#include "store/store.h"
+#include "work/inbox.h"
+
+/* One redirect that waits. Lives in its exchange's arena. */
+typedef struct Lookup {
+        ListNode node; /* in the resolver's queues */
+        HttpExchange *exchange;
+        Slice code;             /* in the exchange's arena */
+        uint64_t deadline_usec; /* CLOCK_MONOTONIC */
+        ListNode waiting;       /* the loop's own list by deadline */
+        bool expired;           /* the loop answered 503 meanwhile */
+
+        /* The answer. */
+        int result; /* 0, or the store's negative one */
+        HostMark mark;
+        uint32_t counter;
+        int64_t link_id; /* 0: no active link */
+        Slice location;  /* in the exchange's arena */
+} Lookup;
+
+typedef struct ResolverStats {
+        uint64_t n_queries;  /* of the store */
+        uint64_t ping_usec;  /* duration of the last ping */
+        int64_t active_urls; /* -1: not known yet */
+} ResolverStats;
+
+typedef struct Resolver Resolver;
+
+int resolver_new(size_t queue_max, uint64_t timeout_usec, Store *store, HostPage *page,
+                 Outbox *done, Resolver **ret) _must_check_;
+Resolver *resolver_free(Resolver *resolver);
+DEFINE_CLEANUP(Resolver, resolver_free)
+
+/* -ENOBUFS: too many wait. */
+int resolver_push(Resolver *resolver, Lookup *lookup) _must_check_;
+void resolver_stats(const Resolver *resolver, ResolverStats *ret); /* any thread */
