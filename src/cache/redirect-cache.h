@@ -15,13 +15,19 @@
 #include <stdint.h>
 
 #include "basic/slice.h"
-#include "host/page.h"
+
+/* When the store was read for an entry, in the host page's terms (host/page.h); the cache only
+ * keeps it. */
+typedef struct CacheMark {
+        uint64_t generation;
+        uint64_t epoch;
+} CacheMark;
 
 /* What a find yields; the slices point into the cache and are valid until the next insert. */
 typedef struct CacheHit {
         int64_t link_id;      /* 0: the code is known not to redirect */
-        HostMark mark;        /* taken before the fill read the store */
-        uint32_t counter;     /* host_counter(code) */
+        CacheMark mark;       /* taken before the fill read the store */
+        uint32_t counter;     /* of the code in the host page, below 65,536 */
         uint32_t expires_sec; /* CLOCK_MONOTONIC */
         Slice location;       /* the target */
         Slice tail;           /* "Location: <target>\r\n\r\n": ends a response's head */
@@ -31,7 +37,7 @@ typedef struct CacheFill {
         Slice code;
         int64_t link_id; /* 0: negative entry; location is then not kept */
         Slice location;
-        HostMark mark;
+        CacheMark mark;
         uint32_t counter;
         uint32_t expires_sec;
 } CacheFill;

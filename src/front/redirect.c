@@ -21,7 +21,9 @@ static uint32_t now_sec(const Front *front) {
 
 /* Entries outlive their time while the store cannot be asked. */
 static bool is_fresh(const Front *front, const CacheHit *hit) {
-        return host_page_fresh(front->page, hit->counter, hit->mark) &&
+        HostMark mark = {hit->mark.generation, hit->mark.epoch};
+
+        return host_page_fresh(front->page, hit->counter, mark) &&
                (hit->expires_sec > now_sec(front) || !store_is_up(front->store));
 }
 
@@ -189,7 +191,7 @@ void front_redirect_resolved(Front *front, Lookup *lookup) {
                         .code = lookup->code,
                         .link_id = lookup->link_id,
                         .location = lookup->location,
-                        .mark = lookup->mark,
+                        .mark = {lookup->mark.generation, lookup->mark.epoch},
                         .counter = lookup->counter,
                         .expires_sec = now_sec(front) + FRONT_ENTRY_SEC,
         };
