@@ -148,7 +148,7 @@ static CsvStep step(CsvReader *reader, char c) {
                         begin_row(reader);
                         return CSV_STEP_ON;
                 }
-                /* fall through */
+                __attribute__((fallthrough));
         case CSV_FIELD:
                 if (c != '"')
                         return step_plain(reader, c);

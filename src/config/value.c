@@ -307,8 +307,7 @@ static int set_field(const ConfigOption *option, void *options, Slice value) {
         case CONFIG_CHOICE:
                 return parse_choice(option, value, place);
         }
-        CHECK(!"a type of the enum");
-        return -EINVAL;
+        check_failed("a type of the enum", __FILE__, __LINE__);
 }
 
 /* Text that a line of the file cannot hold is refused from every source, so that a dump can be
@@ -424,6 +423,5 @@ bool config_value_equal(const ConfigOption *option, const void *a, const void *b
         case CONFIG_CHOICE:
                 return *(const int *)field_const(option, a) == *(const int *)field_const(option, b);
         }
-        CHECK(!"a type of the enum");
-        return false;
+        check_failed("a type of the enum", __FILE__, __LINE__);
 }

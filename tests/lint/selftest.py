@@ -115,6 +115,38 @@ class Lints(unittest.TestCase):
         self.good("shell", {"x": '#!/bin/sh\necho "$1"\n', "y": "text\n"})
         self.bad("shell", {"x": "#!/bin/sh\necho $1\n"}, "x:2:6: note: Double quote")
 
+    def summary(self, cases, *extra, **environment):
+        """Last lines and exit code of tests/summary.py over [(status, output)]."""
+        with tempfile.NamedTemporaryFile("w", suffix=".xml") as file:
+            file.write("<testsuite>")
+            for status, output in cases:
+                text = f"<system-out>{output}</system-out>"
+                file.write(f'<testcase name="t" status="{status}">{text}</testcase>')
+            file.write("</testsuite>")
+            file.flush()
+            command = [sys.executable, HERE.parent / "summary.py", f"x={file.name}", *extra]
+            env = {"PATH": os.environ["PATH"], **environment}
+            done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
+        return done.stdout.split("\n")[-2], done.returncode
+
+    def test_summary(self):
+        cmocka = "[  PASSED  ] 3 test(s).\n"
+        self.assertEqual(self.summary([("run", cmocka), ("run", "")]), ("4 passed, 0 failed", 0))
+        self.assertEqual(self.summary([("run", "x\n7 passed, 0 failed\n")])[0], "7 passed, 0 failed")
+        failed = cmocka + "[  FAILED  ] 2 test(s), listed below:\n[  FAILED  ] a\n"
+        self.assertEqual(self.summary([("fail", failed)]), ("3 passed, 2 failed", 1))
+        # It passed by its counts and crashed all the same.
+        self.assertEqual(self.summary([("fail", cmocka)]), ("3 passed, 1 failed", 1))
+        self.assertEqual(self.summary([("fail", "")]), ("0 passed, 1 failed", 1))
+        self.assertEqual(self.summary([]), ("0 passed, 0 failed", 1))
+        self.assertEqual(self.summary([("run", "")], "y=2/0", "z=0/1"), ("3 passed, 1 failed", 1))
+        self.assertEqual(self.summary([("run", "")], "y=/nowhere"), ("1 passed, 1 failed", 1))
+
+    def test_summary_counts_what_was_skipped(self):
+        cases = [("run", ""), ("notrun", ""), ("run", "5 passed, 0 failed, 1 skipped\n")]
+        self.assertEqual(self.summary(cases), ("6 passed, 0 failed", 0))
+        self.assertEqual(self.summary(cases, CI="1"), ("6 passed, 2 failed", 1))
+
 
 if __name__ == "__main__":
     result = unittest.main(argv=sys.argv[:1], exit=False, verbosity=0).result

@@ -458,8 +458,8 @@ static void test_set(void **state) {
 static void test_dump(void **state) {
         static const char *const texts[] = {
                         "",
-                        "[Main]\nName=\nHosts=\nLoud=yes\n[Limits]\nCount=64\nSize=1025\n"
-                        "Span=86400\nMode=fast\n",
+                        "[Main]\nName=\nHosts=\nLoud=yes\n[Limits]\nCount=64\nMode=fast\n",
+                        "[Limits]\nSize=1025\nSpan=86400\n",
                         "[Main]\nName=x ; y \\\n z\nHosts=c d\n[Limits]\nSize=3G\nSpan=1001us\n",
         };
         Fixture *fixture = *state;
