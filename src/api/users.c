@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT */
+
+/* The users of the API, but for their import (bulk.c). Runs on a worker. */
+
+#include "api/users.h"
+#include "api/api.h"
+#include "api/json.h"
+#include "api/paging.h"
+#include "api/reply.h"
+#include "basic/clock.h"
+#include "model/text.h"
+
+static const JsonText new_username = {
+                .name = "username",
+                .wrong = USERS_USERNAME_REQUIRED,
+                .blank = USERS_USERNAME_REQUIRED,
+                .too_long = USERS_USERNAME_TOO_LONG,
+                .invalid = "Bad request",
+};
+
+static const JsonText new_email = {
+                .name = "email",
+                .wrong = USERS_EMAIL_REQUIRED,
+                .blank = USERS_EMAIL_REQUIRED,
+                .too_long = USERS_EMAIL_TOO_LONG,
+                .invalid = USERS_EMAIL_INVALID,
+                .valid = text_email_valid,
+};
+
+static const JsonText changed_username = {
+                .name = "username",
+                .wrong = "username cannot be empty",
+                .blank = "username cannot be empty",
+                .too_long = USERS_USERNAME_TOO_LONG,
+                .invalid = "Bad request",
+};
+
+static const JsonText changed_email = {
+                .name = "email",
+                .wrong = "email cannot be empty",
+                .blank = "email cannot be empty",
+                .too_long = USERS_EMAIL_TOO_LONG,
+                .invalid = USERS_EMAIL_INVALID,
+                .valid = text_email_valid,
+};
+
+int api_users_list(Call *call) {
+        Paging paging;
+        User *rows;
+        size_t n;
+        int64_t total;
+        int r;
+
+        r = paging_read(call, &paging);
+        if (r != 0)
+                return reply_end(r);
+        r = store_user_list(call->store, &call->exchange->arena, &paging.query, &rows, &n, &total);
+        if (r != 0)
+                return reply_store(call, r);
+
+        n = paging_cut(&paging, n);
+        r = paging_fields(call, &paging, n > 0 ? rows[n - 1].id : 0, total);
+        return r < 0 ? r : reply_users(call, rows, n);
+}
+
+int api_users_create(Call *call) {
+        _cleanup_(json_body_done) JsonBody body = {NULL};
+        Problem problem;
+        Slice username, email;
+        User user;
+        int r;
+
+        r = json_body_read(call, &body);
+        if (r != 0)
+                return reply_end(r);
+        r = json_get_text(&body, &new_username, &username, &problem);
+        if (r == 0)
+                r = json_get_text(&body, &new_email, &email, &problem);
+        if (r != 0)
+                return call_problem(call, problem.status, problem.text);
+
+        r = store_user_create(call->store, &call->exchange->arena, username, email,
+                              (int64_t)(call->now_usec / USEC_PER_SEC), &user);
+        return r != 0 ? reply_store(call, r) : reply_user(call, 201, &user);
+}
+
+static int find(Call *call, User *ret) {
+        if (call->id == 0)
+                return STORE_NOT_FOUND;
+        return store_user_get(call->store, &call->exchange->arena, call->id, ret);
+}
+
+int api_users_get(Call *call) {
+        User user;
+        int r = find(call, &user);
+
+        return r != 0 ? reply_store(call, r) : reply_user(call, 200, &user);
+}
+
+/* Takes what the body names; 0 or API_REFUSED. */
+static int read_change(const JsonBody *body, StoreUserChange *change, Problem *ret_problem) {
+        int r = 0;
+
+        if (json_has(body, changed_username.name))
+                r = json_get_text(body, &changed_username, &change->username, ret_problem);
+        if (r == 0 && json_has(body, changed_email.name))
+                r = json_get_text(body, &changed_email, &change->email, ret_problem);
+        return r;
+}
+
+int api_users_update(Call *call) {
+        _cleanup_(json_body_done) JsonBody body = {NULL};
+        StoreUserChange change = {SLICE_NONE, SLICE_NONE};
+        Problem problem;
+        User user;
+        int r;
+
+        r = json_body_read(call, &body);
+        if (r != 0)
+                return reply_end(r);
+        r = find(call, &user);
+        if (r != 0)
+                return reply_store(call, r);
+        if (read_change(&body, &change, &problem) != 0)
+                return call_problem(call, problem.status, problem.text);
+
+        r = store_user_update(call->store, &call->exchange->arena, call->id, &change, &user);
+        if (r == STORE_USERNAME_TAKEN || r == STORE_EMAIL_TAKEN)
+                return call_problem(call, 409, "Username or email already exists");
+        return r != 0 ? reply_store(call, r) : reply_user(call, 200, &user);
+}
+
+int api_users_delete(Call *call) {
+        int r = call->id == 0 ? STORE_NOT_FOUND : store_user_delete(call->store, call->id);
+
+        return r != 0 ? reply_store(call, r) : reply_nothing(call);
+}
