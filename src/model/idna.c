@@ -19,9 +19,10 @@
 #include "model/idna.h"
 #include "model/punycode.h"
 
-#define LABEL_MAX    PUNYCODE_MAX /* bytes */
-#define DOTTED_MAX   512u         /* bytes of a name that gets the second chance */
-#define PLACEHOLDER  0xA717u      /* the first of PLACEHOLDERS modifier letters in a row */
+#define LABEL_MAX    PUNYCODE_MAX  /* bytes */
+#define PREFIX       SLICE("xn--") /* of an encoded label */
+#define DOTTED_MAX   512u          /* bytes of a name that gets the second chance */
+#define PLACEHOLDER  0xA717u       /* the first of PLACEHOLDERS modifier letters in a row */
 #define PLACEHOLDERS 4u
 
 /* A name whose characters were replaced, and what they were, in order. */
@@ -72,7 +73,7 @@ static bool is_symbol(uint32_t c) {
 
 /* Does the label claim to be encoded already? Such a claim is checked by decoding it. */
 static bool is_encoded(Slice label) {
-        return slice_starts_with_nocase(label, SLICE("xn--"));
+        return slice_starts_with_nocase(label, PREFIX);
 }
 
 static bool has_encoded_label(Slice domain) {
@@ -130,7 +131,7 @@ static int decode_label(Slice label, uint32_t *ret, size_t *ret_n) {
         size_t at = 0, n = 0;
 
         if (is_encoded(label))
-                return punycode_decode(slice_from(label, 4), ret, ret_n);
+                return punycode_decode(slice_from(label, PREFIX.len), ret, ret_n);
         while (at < label.len)
                 CHECK(utf8_next(label, &at, ret + n++) == 0);
         *ret_n = n;
@@ -210,11 +211,11 @@ static int restore_label(Masked *masked, Slice label, char *out, size_t *ret_len
                 size_t len;
 
                 r = punycode_encode(points, n, code, &len);
-                if (r < 0 || len > LABEL_MAX - 4)
+                if (r < 0 || len > LABEL_MAX - PREFIX.len)
                         return -EINVAL;
-                memcpy(out, "xn--", 4);
-                memcpy(out + 4, code, len);
-                *ret_len = len + 4;
+                memcpy(out, PREFIX.data, PREFIX.len);
+                memcpy(out + PREFIX.len, code, len);
+                *ret_len = PREFIX.len + len;
                 return 0;
         }
         for (size_t i = 0; i < n; i++)
