@@ -95,15 +95,15 @@ static bool left_something(const PageSlot *s) {
 }
 
 /* Under the table lock, the slot's process being dead. */
-static void take_over(HostMap *map, PageSlot *s) {
+static void take_over(const HostPage *page, PageSlot *s) {
         for (unsigned i = 0; i < HOST_WRITERS; i++) {
                 PageNames *names = &s->names[i];
                 uint32_t n = load_u32(&names->n);
 
                 if (n > PAGE_NAMES_MAX)
-                        page_touch_all(map);
+                        page_touch_all(page->map);
                 for (uint32_t j = 0; n <= PAGE_NAMES_MAX && j < n; j++)
-                        page_touch(map, names->counters[j]);
+                        page_touch(page->map, names->counters[j]);
                 __atomic_store_n(&names->n, 0, __ATOMIC_SEQ_CST);
         }
         __atomic_store_n(&s->waiting, 0, __ATOMIC_SEQ_CST);
@@ -128,33 +128,37 @@ static void free_slot(HostMap *map, unsigned index) {
         set_identity(s, "", "");
 }
 
-static void bury(HostMap *map, unsigned index) {
+static void bury(const HostPage *page, HostMap *map, unsigned index) {
         PageSlot *s = &map->page->slots[index];
         bool torn = load_u64(&s->claim) &
                     1; /* died while it wrote its name: it had begun nothing */
 
-        take_over(map, s);
+        take_over(page, s);
         if (is_drained(s) || torn)
                 free_slot(map, index);
 }
 
 /* Under the table lock. */
-static void bury_all(HostPage *page, HostMap *map) {
+static void bury_all(const HostPage *page, HostMap *map) {
         for (unsigned i = 0; i < HOST_SLOTS; i++)
                 if (slot_used(map->page, i) && !is_alive(page, map, i))
-                        bury(map, i);
+                        bury(page, map, i);
 }
 
-void host_page_sweep(HostPage *page) {
-        HostMap *map;
-        bool something = false;
+static bool any_to_bury(const HostPage *page, const HostMap *map) {
+        for (unsigned i = 0; i < HOST_SLOTS; i++)
+                if (slot_used(map->page, i) && left_something(&map->page->slots[i]) &&
+                    !is_alive(page, map, i))
+                        return true;
+        return false;
+}
 
+/* Older pages too: who died before it came to the new one has named its counters there. */
+void host_page_sweep(HostPage *page) {
         host_lock(&page->lock);
-        map = page->map;
-        for (unsigned i = 0; i < HOST_SLOTS && !something; i++)
-                something = slot_used(map->page, i) && left_something(&map->page->slots[i]) &&
-                            !is_alive(page, map, i);
-        if (something && host_map_try_lock(map, TABLE_LOCK_OFFSET) == 0) {
+        for (HostMap *map = page->map; map; map = map->older) {
+                if (!any_to_bury(page, map) || host_map_try_lock(map, TABLE_LOCK_OFFSET) < 0)
+                        continue;
                 bury_all(page, map);
                 host_map_unlock(map, TABLE_LOCK_OFFSET);
         }
@@ -214,14 +218,14 @@ static int occupy(HostPage *page, HostMap *map, const HostSlot *slot, unsigned *
         if (r < 0 && r != -ENOENT)
                 return r;
         if (r == 0)
-                take_over(map, &map->page->slots[index]);
+                take_over(page, &map->page->slots[index]);
         else {
                 bury_all(page, map);
                 r = lock_free_slot(page, map, &index);
                 if (r < 0)
                         return r;
                 s = &map->page->slots[index];
-                take_over(map, s);
+                take_over(page, s);
                 level(s);
                 __atomic_store_n(&s->base, load_u64(&s->appended), __ATOMIC_SEQ_CST);
                 __atomic_store_n(&s->shed_base, load_u64(&s->shed), __ATOMIC_SEQ_CST);
@@ -318,10 +322,10 @@ int host_slot_claim(HostPage *page, const char *name, const char *directory, Hos
 
 /* Gives up what this process has in the slot. Without the table lock (a stopped process has it) a
  * sweep does the rest. */
-static void leave_place(const HostPlace *place) {
+static void leave_place(const HostPage *page, const HostPlace *place) {
         bool table = host_map_try_lock(place->map, TABLE_LOCK_OFFSET) == 0;
 
-        take_over(place->map, place->slot);
+        take_over(page, place->slot);
         if (table && is_drained(place->slot))
                 free_slot(place->map, place->index);
         host_map_unlock(place->map, slot_lock_offset(place->index));
@@ -342,7 +346,7 @@ HostSlot *host_slot_release(HostSlot *slot) {
                 }
         for (HostPlace *place = slot->place; place; place = older) {
                 older = place->older;
-                leave_place(place);
+                leave_place(slot->page, place);
                 free(place);
         }
         host_unlock(&slot->page->lock);

@@ -31,7 +31,7 @@ typedef struct Fixture {
 static inline int fixture_setup(void **state) {
         Fixture *f = calloc(1, sizeof(*f));
 
-        if (!f)
+        if (!f || signal(SIGPIPE, SIG_IGN) == SIG_ERR)
                 return -1;
         (void)snprintf(f->directory, sizeof(f->directory), "/tmp/host-test.XXXXXX");
         if (!mkdtemp(f->directory))
@@ -75,8 +75,8 @@ static inline HostSlot *claim(HostPage *page, const char *name, const char *dire
   }                                                                              \
  } while (0)
 
-/* A child that runs body(f, fd) and exits 0; fd is its end of a pipe whose other end is *ret_fd.
- * body tells its parent how far it is by child_tell(). */
+/* A child that runs body(f, in, out) and exits with 0; it and its parent tell() and hear() each
+ * other how far they are. */
 typedef struct Child {
         pid_t pid;
         int to_child, from_child;
@@ -132,6 +132,8 @@ static inline void child_kill(Child *child) {
         assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
 }
 
+/* Tells it once more: other children may hold its pipe open. */
 static inline void child_finish(Child *child) {
+        (void)!write(child->to_child, "x", 1);
         assert_int_equal(child_wait(child), 0);
 }
