@@ -28,13 +28,13 @@ static void store_text(uint64_t *words, size_t n_words, const char *text) {
 
                 if (i * 8 < len)
                         memcpy(&word, text + i * 8, MIN((size_t)8, len - i * 8));
-                __atomic_store_n(&words[i], word, __ATOMIC_RELAXED);
+                __atomic_store_n(&words[i], word, __ATOMIC_RELEASE);
         }
 }
 
 static void load_text(const uint64_t *words, size_t n_words, char *ret) {
         for (size_t i = 0; i < n_words; i++) {
-                uint64_t word = __atomic_load_n(&words[i], __ATOMIC_RELAXED);
+                uint64_t word = __atomic_load_n(&words[i], __ATOMIC_ACQUIRE);
 
                 memcpy(ret + i * 8, &word, 8);
         }
@@ -48,12 +48,12 @@ static bool has_name(const PageSlot *s, const char *name) {
         return strcmp(there, name) == 0;
 }
 
-/* Under the table lock. The claim is odd meanwhile. */
+/* Under the table lock. The claim is odd meanwhile: who reads the same even claim before and after
+ * the words has read one identity. */
 static void set_identity(PageSlot *s, const char *name, const char *directory) {
         uint64_t claim = load_u64(&s->claim) | 1;
 
         __atomic_store_n(&s->claim, claim, __ATOMIC_SEQ_CST);
-        __atomic_thread_fence(__ATOMIC_RELEASE);
         store_text(s->name, PAGE_NAME_WORDS, name);
         store_text(s->directory, PAGE_DIR_WORDS, directory);
         __atomic_store_n(&s->claim, claim + 1, __ATOMIC_SEQ_CST);
@@ -369,7 +369,6 @@ static bool read_slot(const PageSlot *s, HostSlotInfo *ret) {
         info.appended = load_u64(&s->appended) - base;
         info.shed = load_u64(&s->shed) - load_u64(&s->shed_base);
         info.heartbeat_usec = load_u64(&s->heartbeat_usec);
-        __atomic_thread_fence(__ATOMIC_ACQUIRE);
         if (info.claim & 1 || info.claim != load_u64(&s->claim))
                 return false;
         *ret = info;
