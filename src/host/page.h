@@ -16,9 +16,9 @@
 
 #include "basic/slice.h"
 
-#define HOST_COUNTERS 65536u
-#define HOST_SLOTS    64u
-#define HOST_WRITERS  64u /* named writers per slot; a worker uses its index */
+#define HOST_COUNTERS  65536u
+#define HOST_SLOTS     64u
+#define HOST_WRITERS   64u /* named writers per slot; a worker uses its index */
 #define HOST_NAME_SIZE 32u /* bytes of an instance's name with its NUL */
 
 typedef struct HostPage HostPage;
