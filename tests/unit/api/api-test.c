@@ -49,6 +49,7 @@ int api_test_setup(void **state) {
             store_session_new(t->store, NULL, &t->session) != 0 ||
             http_router_new(routes, ELEMENTSOF(routes), &t->router) != 0)
                 return -1;
+        t->now_sec = API_TEST_SEC;
         t->context = (CallContext){6, code_reserved, t};
         arena_init(&t->exchange.arena, 0);
         *state = t;
@@ -108,7 +109,7 @@ int api_test_run(ApiTest *t, const char *method, const char *target, const char 
                         .context = &t->context,
                         .store = t->session,
                         .id = match.id,
-                        .now_usec = API_TEST_SEC * USEC_PER_SEC + 999999,
+                        .now_usec = t->now_sec * USEC_PER_SEC + 999999,
         };
         t->result = match.route->worker(&t->call);
         return t->result;

@@ -4,7 +4,8 @@
 /*
  * For tests of the handlers: an in-memory store, a router with the API's routes, and one exchange
  * that is filled from method, target, content type and body, handed to the route's handler, and
- * kept with its answer until the next request. No sockets, no threads. The clock stands still.
+ * kept with its answer until the next request. No sockets, no threads. The clock stands still but
+ * for a test that moves it.
  */
 
 #include <errno.h>
@@ -31,6 +32,7 @@ typedef struct ApiTest {
         StoreSession *session;
         HttpRouter *router;
         CallContext context;
+        uint64_t now_sec;    /* API_TEST_SEC until a test moves it */
         unsigned n_reserved; /* so many codes in a row are a route's name */
         HttpExchange exchange;
         Call call;

@@ -222,7 +222,7 @@ int __wrap_store_url_create(StoreSession *session, const Url *url, Slice details
 
 /* A request on another worker: its own fixture over the same store. */
 static void other_request(ApiTest *t, const char *method, const char *target, const char *json) {
-        ApiTest other = {.store = t->store, .router = t->router};
+        ApiTest other = {.store = t->store, .router = t->router, .now_sec = t->now_sec};
 
         assert_int_equal(store_session_new(t->store, NULL, &other.session), 0);
         arena_init(&other.exchange.arena, 0);

@@ -180,6 +180,17 @@ static void test_links_keep_parameters(void **state) {
                             "</urls/1/events?page=1&per_page=25>; rel=\"last\"");
 }
 
+/* HEAD is the same handler; the connection leaves the body out. */
+static void test_head(void **state) {
+        ApiTest *t = *state;
+
+        add_users(t, 3);
+        assert_int_equal(api_test_run(t, "HEAD", "/users?per_page=2", NULL, SLICE("")), 0);
+        assert_int_equal(api_count(t), 2);
+        assert_string_equal(api_field(t, "X-Total-Count"), "3");
+        assert_non_null(strstr(api_field(t, "Link"), "rel=\"next\""));
+}
+
 static void count(ApiTest *t, const char *target, size_t expected) {
         char *total = api_format("%zu", expected);
 
@@ -263,10 +274,15 @@ static void test_unknown_total(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                        API_TEST(test_window),          API_TEST(test_unparsable),
-                        API_TEST(test_refused_numbers), API_TEST(test_after),
-                        API_TEST(test_links),           API_TEST(test_links_keep_parameters),
-                        API_TEST(test_url_filters),     API_TEST(test_unknown_total),
+                        API_TEST(test_window),
+                        API_TEST(test_unparsable),
+                        API_TEST(test_refused_numbers),
+                        API_TEST(test_after),
+                        API_TEST(test_links),
+                        API_TEST(test_links_keep_parameters),
+                        API_TEST(test_head),
+                        API_TEST(test_url_filters),
+                        API_TEST(test_unknown_total),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -247,6 +247,27 @@ static void test_update(void **state) {
         free(json);
 }
 
+/* updated_at moves with each PUT, one that changes nothing too; created_at never does. */
+static void test_update_time(void **state) {
+        static const char *const bodies[] = {"{}", "{\"title\":null}", "{\"is_active\":true}"};
+        ApiTest *t = *state;
+
+        api_add_url(t, "https://example.com/", 0, NULL);
+        for (unsigned i = 0; i < ELEMENTSOF(bodies); i++) {
+                char *updated = api_format("\"updated_at\":\"2026-01-02T03:04:%02u\"", 6 + i);
+
+                t->now_sec++;
+                api_put(t, "/urls/1", bodies[i]);
+                assert_non_null(strstr(api_body(t), updated));
+                assert_non_null(strstr(api_body(t), "\"created_at\":\"" API_TEST_TIME "\""));
+                free(updated);
+        }
+        /* The empty one left no event. */
+        api_get(t, "/events");
+        assert_int_equal(api_count(t), 3);
+        assert_non_null(strstr(api_body(t), "\"timestamp\":\"2026-01-02T03:04:08\""));
+}
+
 /* What an update event says, newest first in the list. */
 static char *updated_json(int64_t id, const char *field, const char *value) {
         return api_format("{\"details\":{\"field\":\"%s\",\"new_value\":\"%s\"},\"event_type\":"
@@ -419,14 +440,15 @@ static void test_stats(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                        API_TEST(test_create),        API_TEST(test_create_twice),
-                        API_TEST(test_alias),         API_TEST(test_url_required),
-                        API_TEST(test_url_invalid),   API_TEST(test_title),
-                        API_TEST(test_create_order),  API_TEST(test_reserved_codes_are_not_used),
-                        API_TEST(test_code_length),   API_TEST(test_update),
-                        API_TEST(test_update_events), API_TEST(test_update_refused),
-                        API_TEST(test_update_order),  API_TEST(test_not_found),
-                        API_TEST(test_delete_once),   API_TEST(test_stats),
+                        API_TEST(test_create),         API_TEST(test_create_twice),
+                        API_TEST(test_alias),          API_TEST(test_url_required),
+                        API_TEST(test_url_invalid),    API_TEST(test_title),
+                        API_TEST(test_create_order),   API_TEST(test_reserved_codes_are_not_used),
+                        API_TEST(test_code_length),    API_TEST(test_update),
+                        API_TEST(test_update_time),    API_TEST(test_update_events),
+                        API_TEST(test_update_refused), API_TEST(test_update_order),
+                        API_TEST(test_not_found),      API_TEST(test_delete_once),
+                        API_TEST(test_stats),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -187,6 +187,7 @@ static void test_update(void **state) {
         assert_answer(t, 200,
                       "{\"created_at\":\"" API_TEST_TIME
                       "\",\"email\":\"bob@example.com\",\"id\":1,\"username\":\"ann\"}");
+        t->now_sec += 60;
         api_put(t, "/users/1", "{\"email\":\"ann@example.com\",\"created_at\":\"x\"}");
         assert_answer(t, 200, ANN);
         api_put(t, "/users/1", "{}");
