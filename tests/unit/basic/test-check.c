@@ -35,10 +35,11 @@ static int *make(int value) {
 }
 
 static void test_take_and_cleanup(void **state) {
-        _cleanup_free_ char *unused = NULL;
+        _cleanup_free_ char *freed = malloc(1);
         int *thing, fd = 5;
 
         (void)state;
+        assert_non_null(freed);
         n_freed = 0;
         thing = make(1);
         assert_int_equal(n_freed, 0);
