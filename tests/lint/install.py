@@ -1,0 +1,60 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""`cmake --install` puts every file where the documents say. Usage: install.py FOLDER BUILD."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from lint import Report, root, tree_files
+
+WANTED = {
+    "usr/sbin/shortenerd": 0o755,
+    "usr/bin/shortenerctl": 0o755,
+    "etc/shortener/shortener.conf": 0o644,
+    "usr/share/doc/shortener/LICENSE": 0o644,
+    "usr/share/doc/shortener/NEWS.md": 0o644,
+    "usr/share/doc/shortener/README.md": 0o644,
+    "usr/share/bash-completion/completions/shortenerctl": 0o644,
+}
+
+
+def wanted(folder):
+    result = dict(WANTED)
+    for name in tree_files(folder):
+        path = Path(name)
+        if path.parts[0] == "man":
+            result[f"usr/share/man/man{path.suffix[1:]}/{path.name}"] = 0o644
+        elif path.parts[0] == "seed_data" and path.suffix == ".csv":
+            result[f"usr/share/shortener/seed_data/{path.name}"] = 0o644
+    return result
+
+
+def installed(build):
+    with tempfile.TemporaryDirectory() as target:
+        environment = {**os.environ, "DESTDIR": target}
+        command = ["cmake", "--install", build, "--prefix", "/usr"]
+        subprocess.run(command, env=environment, check=True, capture_output=True)
+        files = [path for path in Path(target).rglob("*") if path.is_file()]
+        return {str(file.relative_to(target)): file.stat().st_mode & 0o777 for file in files}
+
+
+def main():
+    folder, report = root(), Report()
+    want, have = wanted(folder), installed(sys.argv[2])
+    for name, mode in want.items():
+        if name not in have:
+            report.case([f"/{name} is not installed"])
+        else:
+            good = have[name] == mode
+            report.case([] if good else [f"/{name} has mode {have[name]:o}, not {mode:o}"])
+    for name in have:
+        if name not in want:
+            report.case([f"/{name} is installed; tests/lint/install.py does not know it"])
+    report.end()
+
+
+if __name__ == "__main__":
+    main()
