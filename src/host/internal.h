@@ -47,7 +47,7 @@ struct HostSlot {
         HostPage *page;
         HostSlot *next;
         HostPlace *place; /* atomic: the newest */
-        char name[HOST_NAME_MAX];
+        char name[HOST_NAME_SIZE];
         char directory[PAGE_DIRECTORY];
         HostPlace *slept_in; /* where and what the shipper saw last; its thread's own */
         uint32_t slept_word;

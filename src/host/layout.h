@@ -25,7 +25,7 @@
 #define PAGE_NAMES_MAX  16u        /* counters that a writer can name */
 #define PAGE_NAMES_ALL  UINT32_MAX /* PageNames.n: any link may change */
 #define PAGE_DIRECTORY  256u       /* bytes of a spool folder's path with its NUL */
-#define PAGE_NAME_WORDS (HOST_NAME_MAX / 8u)
+#define PAGE_NAME_WORDS (HOST_NAME_SIZE / 8u)
 #define PAGE_DIR_WORDS  (PAGE_DIRECTORY / 8u)
 
 typedef struct PageCounter {

@@ -42,7 +42,7 @@ static void load_text(const uint64_t *words, size_t n_words, char *ret) {
 }
 
 static bool has_name(const PageSlot *s, const char *name) {
-        char there[HOST_NAME_MAX];
+        char there[HOST_NAME_SIZE];
 
         load_text(s->name, PAGE_NAME_WORDS, there);
         return strcmp(there, name) == 0;
@@ -294,7 +294,7 @@ int host_slot_claim(HostPage *page, const char *name, const char *directory, Hos
         HostPlace *place;
         int r;
 
-        if (name_len == 0 || name_len >= HOST_NAME_MAX || directory_len >= PAGE_DIRECTORY ||
+        if (name_len == 0 || name_len >= HOST_NAME_SIZE || directory_len >= PAGE_DIRECTORY ||
             (directory_len > 0 && directory[0] != '/'))
                 return -EINVAL;
         slot = aligned_alloc(alignof(HostSlot), sizeof(*slot));

@@ -103,20 +103,20 @@ static void test_neighbour_finishes_a_dead_writer(void **state) {
 static void test_bad_names(void **state) {
         Fixture *f = *state;
         _cleanup_(host_page_free_p) HostPage *page = open_page(f);
-        char name[HOST_NAME_MAX + 1], directory[PAGE_DIRECTORY + 1];
+        char name[HOST_NAME_SIZE + 1], directory[PAGE_DIRECTORY + 1];
         HostSlotInfo info[HOST_SLOTS];
         HostSlot *slot = NULL;
 
         memset(name, 'n', sizeof(name));
         memset(directory, 'd', sizeof(directory));
-        name[HOST_NAME_MAX] = directory[PAGE_DIRECTORY] = '\0';
+        name[HOST_NAME_SIZE] = directory[PAGE_DIRECTORY] = '\0';
         directory[0] = '/';
         assert_int_equal(host_slot_claim(page, "", "", &slot), -EINVAL);
         assert_int_equal(host_slot_claim(page, name, "", &slot), -EINVAL);
         assert_int_equal(host_slot_claim(page, "a", directory, &slot), -EINVAL);
         assert_int_equal(host_slot_claim(page, "a", "relative", &slot), -EINVAL);
         assert_null(slot);
-        name[HOST_NAME_MAX - 1] = directory[PAGE_DIRECTORY - 1] = '\0';
+        name[HOST_NAME_SIZE - 1] = directory[PAGE_DIRECTORY - 1] = '\0';
         slot = claim(page, name, directory);
         host_page_slots(page, info);
         assert_string_equal(info[0].name, name);
@@ -129,7 +129,7 @@ static void test_all_slots(void **state) {
         _cleanup_(host_page_free_p) HostPage *page = open_page(f);
         HostSlot *slots[HOST_SLOTS], *one_more = NULL;
         HostVisits noted;
-        char name[HOST_NAME_MAX];
+        char name[HOST_NAME_SIZE];
 
         for (unsigned i = 0; i < HOST_SLOTS; i++) {
                 (void)snprintf(name, sizeof(name), "instance-%u", i);

@@ -69,7 +69,7 @@ static bool visit(HostPage *page, unsigned link, Entry *entry) {
 
 static void play(const Fixture *f, int in, int out) {
         Entry entries[N_LINKS] = {0};
-        char name[HOST_NAME_MAX];
+        char name[HOST_NAME_SIZE];
         HostPage *page;
         HostSlot *slot;
         unsigned seed = (unsigned)getpid();
