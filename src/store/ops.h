@@ -29,8 +29,8 @@
 #define STORE_EVENT_UPDATED  SLICE("updated")
 #define STORE_EVENT_DELETED  SLICE("deleted")
 
-/* Ids of imports go up to here, so that the next one always exists. */
-#define STORE_ID_MAX (INT64_MAX - 1)
+/* Ids of imports go up to here, so that the sequences behind them never end. */
+#define STORE_ID_MAX (INT64_MAX / 2)
 
 typedef struct StoreOps {
         const char *scheme; /* of the URL, with its colon */

@@ -19,6 +19,7 @@
 #include "store/ops.h"
 
 static const StoreOps *const drivers[] = {
+                &store_sqlite_ops,
                 &store_fake_ops,
 };
 

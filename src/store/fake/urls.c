@@ -210,8 +210,8 @@ static int add_event(FakeData *data, const Url *url, Slice type, Slice details, 
         return fake_add_event(data, &event, &id);
 }
 
-/* The url with its event "created" when details are given. */
-static int add_url(FakeData *data, const Url *url, Slice details, int64_t *ret_id) {
+/* The url, and its event "created" when details are passed. */
+static int add_url(FakeData *data, const Url *url, const Slice *details, int64_t *ret_id) {
         Url row = *url;
         int r;
 
@@ -220,13 +220,13 @@ static int add_url(FakeData *data, const Url *url, Slice details, int64_t *ret_i
         r = fake_reserve(&data->urls, 1);
         if (r < 0)
                 return r;
-        if (details.data) {
-                r = add_event(data, &row, STORE_EVENT_CREATED, details, url->created_sec);
+        if (details) {
+                r = add_event(data, &row, STORE_EVENT_CREATED, *details, url->created_sec);
                 if (r < 0)
                         return r;
         }
         r = fake_add_url(data, &row, ret_id);
-        if (r < 0 && details.data)
+        if (r < 0 && details)
                 fake_pop_events(data, 1);
         return r;
 }
@@ -248,7 +248,7 @@ static int create(FakeData *data, const Url *url, Slice details, Url *ret) {
         row.id = 0;
         row.is_active = true;
         row.updated_sec = row.created_sec;
-        r = add_url(data, &row, details, &id);
+        r = add_url(data, &row, &details, &id);
         if (r < 0)
                 return r;
         *ret = row;
@@ -394,7 +394,7 @@ static int import_row(FakeData *data, StoreUrlRow *row, Arena *arena, bool with_
                 if (!details.data)
                         return -ENOMEM;
         }
-        r = add_url(data, &row->url, details, &id);
+        r = add_url(data, &row->url, with_events ? &details : NULL, &id);
         if (r == 0)
                 row->url.id = id;
         return r;

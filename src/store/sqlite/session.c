@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Statements, transactions and rows of a SQLite session.
+ *
+ * Who gets the write lock: clients' writers announce themselves in the host page (waiting) before
+ * they try; the shipper and imports look there before each of their short transactions and let
+ * them go first, but not for ever, so that a steady stream of clients cannot stop shipping.
+ *
+ * Who moves the write-ahead log into the file: mostly the shipper and imports, since a checkpoint
+ * takes milliseconds; a client's writer only when the log has grown long.
+ */
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "basic/clock.h"
+#include "store/sqlite/session.h"
+
+#define YIELD_USEC       20000ULL /* how long the shipper or an import lets clients go first */
+#define YIELD_LOOK_USEC  200u     /* between two looks whether they are done */
+#define LOG_PAGES        1000     /* of 4 KiB: the shipper and imports move them into the file */
+#define LOG_PAGES_CLIENT 4000     /* a client's writer does */
+#define SQL_SIZE         1024     /* bytes of a composed statement */
+#define ROWS_FIRST       128      /* rows of the first allocation of a list that may be longer */
+
+/* ---- statements ---- */
+
+int sqlite_statement(SqliteSession *s, unsigned place, const char *sql, sqlite3_stmt **ret) {
+        int rc;
+
+        CHECK(place < STMT_N);
+        if (UNLIKELY(!s->statements[place])) {
+                rc = sqlite3_prepare_v3(s->db, sql, -1, SQLITE_PREPARE_PERSISTENT,
+                                        &s->statements[place], NULL);
+                if (rc != SQLITE_OK)
+                        return sqlite_fail(s, rc);
+        }
+        *ret = s->statements[place];
+        return 0;
+}
+
+int sqlite_composed(SqliteSession *s, unsigned place, const char *const parts[3],
+                    sqlite3_stmt **ret) {
+        char sql[SQL_SIZE] = "";
+        int n;
+
+        if (UNLIKELY(!s->statements[place])) {
+                n = snprintf(sql, sizeof(sql), "%s%s%s", parts[0], parts[1], parts[2]);
+                CHECK(n > 0 && (size_t)n < sizeof(sql));
+        }
+        return sqlite_statement(s, place, sql, ret);
+}
+
+void sqlite_done_p(sqlite3_stmt **statement) {
+        if (*statement)
+                (void)sqlite3_reset(*statement);
+}
+
+int sqlite_row(SqliteSession *s, sqlite3_stmt *statement) {
+        int rc = sqlite3_step(statement);
+
+        if (rc == SQLITE_ROW)
+                return 1;
+        return rc == SQLITE_DONE ? 0 : sqlite_fail(s, rc);
+}
+
+int sqlite_run(SqliteSession *s, sqlite3_stmt *statement) {
+        int r = sqlite_row(s, statement);
+
+        (void)sqlite3_reset(statement);
+        return r < 0 ? r : 0;
+}
+
+int sqlite_number(SqliteSession *s, sqlite3_stmt *statement, int64_t *ret) {
+        int r = sqlite_row(s, statement);
+
+        if (r > 0 && ret)
+                *ret = sqlite3_column_int64(statement, 0);
+        (void)sqlite3_reset(statement);
+        if (r < 0)
+                return r;
+        return r > 0 ? 0 : STORE_NOT_FOUND;
+}
+
+int sqlite_query(SqliteSession *s, const char *sql, int64_t *ret) {
+        sqlite3_stmt *statement = NULL;
+        int rc, r;
+
+        rc = sqlite3_prepare_v2(s->db, sql, -1, &statement, NULL);
+        if (rc == SQLITE_OK)
+                rc = sqlite3_step(statement);
+        if (rc == SQLITE_ROW) {
+                *ret = sqlite3_column_int64(statement, 0);
+                r = 0;
+        } else {
+                r = sqlite_fail(s, rc);
+        }
+        (void)sqlite3_finalize(statement);
+        return r;
+}
+
+/* Binding static values fails only for a place that the statement does not have. */
+static void check_bound(int rc) {
+        CHECK(rc == SQLITE_OK);
+}
+
+void sqlite_bind_number(sqlite3_stmt *statement, int i, int64_t value) {
+        check_bound(sqlite3_bind_int64(statement, i, value));
+}
+
+void sqlite_bind_id(sqlite3_stmt *statement, int i, int64_t id) {
+        check_bound(id == 0 ? sqlite3_bind_null(statement, i)
+                            : sqlite3_bind_int64(statement, i, id));
+}
+
+void sqlite_bind_text(sqlite3_stmt *statement, int i, Slice text) {
+        CHECK(text.len <= INT32_MAX);
+        check_bound(sqlite3_bind_text(statement, i, text.data, (int)text.len, SQLITE_STATIC));
+}
+
+Slice sqlite_text(sqlite3_stmt *statement, int column) {
+        const char *data;
+
+        if (sqlite3_column_type(statement, column) == SQLITE_NULL)
+                return SLICE_NONE;
+        /* Not column_text(), which would copy to append a NUL. */
+        data = sqlite3_column_blob(statement, column);
+        if (!data)
+                return SLICE("");
+        return slice_make(data, (size_t)sqlite3_column_bytes(statement, column));
+}
+
+static int run_plain(SqliteSession *s, SqliteStatement place, const char *sql) {
+        sqlite3_stmt *statement;
+        int r;
+
+        r = sqlite_statement(s, place, sql, &statement);
+        return r < 0 ? r : sqlite_run(s, statement);
+}
+
+/* ---- transactions ---- */
+
+void sqlite_rollback(SqliteSession *s) {
+        sqlite3_stmt *statement;
+
+        if (sqlite3_get_autocommit(s->db))
+                return;
+        s->must_finish = true;
+        /* Not sqlite_run(): the text of what went wrong before is the one to keep. */
+        if (sqlite_statement(s, STMT_ROLLBACK, "ROLLBACK", &statement) < 0 ||
+            sqlite3_step(statement) != SQLITE_DONE)
+                s->lost = true;
+        else
+                (void)sqlite3_reset(statement);
+        s->must_finish = false;
+}
+
+int sqlite_begin_read(SqliteSession *s) {
+        int r;
+
+        r = sqlite_ready(s);
+        if (r < 0 || s->in_load)
+                return r;
+        return run_plain(s, STMT_BEGIN_READ, "BEGIN");
+}
+
+void sqlite_end_read(SqliteSession *s) {
+        if (!s->in_load)
+                sqlite_rollback(s);
+}
+
+static void yield_to_clients(SqliteSession *s) {
+        uint64_t end_usec;
+
+        if (store_hook_n_waiting(&s->session) == 0)
+                return;
+        end_usec = clock_monotonic_usec() + YIELD_USEC;
+        do {
+                sqlite_pause(YIELD_LOOK_USEC);
+        } while (store_hook_n_waiting(&s->session) > 0 && clock_monotonic_usec() < end_usec &&
+                 !store_session_expired(&s->session));
+}
+
+static int begin(SqliteSession *s, SqliteWriter writer) {
+        int r;
+
+        r = sqlite_ready(s);
+        if (r < 0)
+                return r;
+        if (writer != WRITER_CLIENT)
+                yield_to_clients(s);
+        s->writer = writer;
+        return run_plain(s, STMT_BEGIN_WRITE, "BEGIN IMMEDIATE");
+}
+
+int sqlite_begin_write(SqliteSession *s, SqliteWriter writer) {
+        int r;
+
+        if (s->in_load) {
+                if (writer == WRITER_IMPORT)
+                        return sqlite_ready(s);
+                store_session_set_error(&s->session, "only imports may be part of a load");
+                return -EINVAL;
+        }
+        if (writer == WRITER_CLIENT)
+                store_hook_waiting(&s->session, 1);
+        r = begin(s, writer);
+        if (r < 0 && writer == WRITER_CLIENT)
+                store_hook_waiting(&s->session, -1);
+        return r;
+}
+
+static int commit(SqliteSession *s, const Slice *codes, size_t n) {
+        int r;
+
+        store_hook_committing(&s->session, codes, n);
+        s->must_finish = true;
+        r = run_plain(s, STMT_COMMIT, "COMMIT");
+        s->must_finish = false;
+        store_hook_committed(&s->session, codes, n);
+        return r;
+}
+
+/* Failures are of no interest: the log stays longer and the next commit tries again. */
+static void checkpoint(SqliteSession *s) {
+        int limit = s->writer == WRITER_CLIENT ? LOG_PAGES_CLIENT : LOG_PAGES;
+
+        if (s->wal_pages < limit)
+                return;
+        (void)sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+        s->wal_pages = 0;
+}
+
+int sqlite_end_write(SqliteSession *s, int result, const Slice *codes, size_t n) {
+        if (s->in_load) {
+                s->load_failed = s->load_failed || result < 0;
+                return result;
+        }
+        if (result == 0)
+                result = commit(s, codes, n);
+        sqlite_rollback(s);
+        if (s->writer == WRITER_CLIENT)
+                store_hook_waiting(&s->session, -1);
+        if (result == 0)
+                checkpoint(s);
+        return result;
+}
+
+/* ---- totals ---- */
+
+int sqlite_totals_load(SqliteSession *s, SqliteTotals *ret) {
+        static const char sql[] = "SELECT users, urls, active_urls, events, redirects,"
+                                  " last_user, last_url, last_event FROM totals WHERE id = 1";
+        _cleanup_(sqlite_done_p) sqlite3_stmt *statement = NULL;
+        int r;
+
+        r = sqlite_statement(s, STMT_TOTALS_LOAD, sql, &statement);
+        if (r < 0)
+                return r;
+        r = sqlite_row(s, statement);
+        if (r < 0)
+                return r;
+        if (r == 0) {
+                store_session_set_error(&s->session, "the row of totals is missing");
+                return -EIO;
+        }
+        *ret = (SqliteTotals){.n = {.users = sqlite3_column_int64(statement, 0),
+                                    .urls = sqlite3_column_int64(statement, 1),
+                                    .active_urls = sqlite3_column_int64(statement, 2),
+                                    .events = sqlite3_column_int64(statement, 3),
+                                    .redirects = sqlite3_column_int64(statement, 4)},
+                              .last_user = sqlite3_column_int64(statement, 5),
+                              .last_url = sqlite3_column_int64(statement, 6),
+                              .last_event = sqlite3_column_int64(statement, 7)};
+        return 0;
+}
+
+int sqlite_totals_save(SqliteSession *s, const SqliteTotals *totals) {
+        static const char sql[] = "UPDATE totals SET users = ?1, urls = ?2, active_urls = ?3,"
+                                  " events = ?4, redirects = ?5, last_user = ?6, last_url = ?7,"
+                                  " last_event = ?8 WHERE id = 1";
+        sqlite3_stmt *statement;
+        int r;
+
+        r = sqlite_statement(s, STMT_TOTALS_SAVE, sql, &statement);
+        if (r < 0)
+                return r;
+        sqlite_bind_number(statement, 1, totals->n.users);
+        sqlite_bind_number(statement, 2, totals->n.urls);
+        sqlite_bind_number(statement, 3, totals->n.active_urls);
+        sqlite_bind_number(statement, 4, totals->n.events);
+        sqlite_bind_number(statement, 5, totals->n.redirects);
+        sqlite_bind_number(statement, 6, totals->last_user);
+        sqlite_bind_number(statement, 7, totals->last_url);
+        sqlite_bind_number(statement, 8, totals->last_event);
+        return sqlite_run(s, statement);
+}
+
+/* ---- rows of lists ---- */
+
+int sqlite_collect(SqliteSession *s, sqlite3_stmt *statement, SqliteRows *rows) {
+        size_t size = 0;
+        int r;
+
+        rows->rows = NULL;
+        rows->n = 0;
+        while ((r = sqlite_row(s, statement)) > 0) {
+                if (rows->n == size) {
+                        size_t room = size == 0 ? (size_t)MIN(rows->limit, ROWS_FIRST) : size * 2;
+                        void *more = arena_alloc_zero(rows->arena, room, rows->row_size);
+
+                        if (!more)
+                                return -ENOMEM;
+                        if (rows->n > 0)
+                                memcpy(more, rows->rows, rows->n * rows->row_size);
+                        rows->rows = more;
+                        size = room;
+                }
+                r = rows->read(statement, rows->arena,
+                               (char *)rows->rows + rows->n * rows->row_size);
+                if (r < 0)
+                        return r;
+                rows->n++;
+        }
+        return r;
+}
