@@ -12,9 +12,10 @@
 #include "basic/number.h"
 #include "http/query.h"
 
-#define NO_ID INT64_MAX /* no row has it */
-#define KEPT_MAX \
- 1024u /* bytes of other parameters; with more there is no Link, which repeats them */
+/* Bytes of other parameters. Four links repeat them, and nginx takes a head of 4 KB from us; with
+ * more there is no Link. */
+#define KEPT_MAX 512u
+#define NO_ID    INT64_MAX /* no row has it */
 
 /* 0; API_REFUSED: answered; -ENOMEM. *ret stays as it is unless a number was sent. */
 static int read_number(Call *call, const char *name, const char *wrong, int64_t *ret) {
