@@ -26,6 +26,8 @@ def run(lint, files):
         if lint == "format":
             os.symlink(HERE.parents[1] / ".clang-format", Path(folder, ".clang-format"))
         command = [sys.executable, HERE / f"{lint}.py", folder]
+        if lint == "options":
+            command.append(Path(folder, "table"))
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         return done.stdout + done.stderr, done.returncode
 
@@ -114,6 +116,56 @@ class Lints(unittest.TestCase):
             self.skipTest("shellcheck is not installed")
         self.good("shell", {"x": '#!/bin/sh\necho "$1"\n', "y": "text\n"})
         self.bad("shell", {"x": "#!/bin/sh\necho $1\n"}, "x:2:6: note: Double quote")
+
+    def test_manuals(self):
+        page = ".Dd January 1, 2026\n.Dt A 1\n.Os\n.Sh NAME\n.Nm a\n.Nd x\n.Sh DESCRIPTION\nx\n"
+        if run("manuals", {"man/a.1": page})[1] == 77:
+            self.skipTest("mandoc is not installed")
+        self.good("manuals", {"man/a.1": page + ".Xr nginx 8\n"})
+        self.bad("manuals", {"man/a.1": page + ".Xr b 1\n"}, "man/a.1:9: no such page: b(1)")
+        self.bad("manuals", {"man/a.1": page + ".Oddity\n"}, "skipping unknown macro")
+
+    def test_routes(self):
+        row = '{.method = HTTP_GET, .pattern = "/users/{id}", .name = "x"},\n'
+        page = ".Ss GET /users/{id}\n"
+        tree = {"src/daemon/routes.c": row, "man/shortener-api.7": page}
+        self.good("routes", tree)
+        self.bad("routes", {**tree, "man/shortener-api.7": "x\n"}, "no section .Ss GET /users/{id}")
+        more = page + ".Ss PUT /users/{id}\n"
+        self.bad("routes", {**tree, "man/shortener-api.7": more}, "PUT /users/{id} is no route")
+
+    def test_metrics(self):
+        items = ".It Li http_requests_total Pq counter by method, endpoint, status\n"
+        items += ".It Li http_request_duration_seconds Pq histogram by method, endpoint\n"
+        page = f".Sh METRICS\n{items}.It Li hits Pq counter by tier\n.Sh FILES\n"
+        table = 'METRIC(A, "counter", "hits", "tier=\\"local\\"", "Help")\n'
+        tree = {"src/metrics/metrics.def": table, "man/shortenerd.8": page}
+        self.good("metrics", tree)
+        gauge = {**tree, "src/metrics/metrics.def": table.replace("counter", "gauge")}
+        self.bad("metrics", gauge, "wants .It Li hits Pq gauge by tier")
+        self.bad("metrics", {**tree, "src/metrics/metrics.def": ""}, "hits is not in src/metrics")
+
+    def test_documents(self):
+        text = "[a](b.md) <https://x> `src/x.c` `tests/NAME/y` [c](https://x/y)\n"
+        self.good("documents", {"a.md": text, "b.md": "", "src/x.c": ""})
+        self.bad("documents", {"a.md": text, "b.md": ""}, "a.md:1: there is no src/x.c")
+        self.bad("documents", {"docs/a.md": "\n[a](b.md)", "src/x.c": ""}, "docs/a.md:2: there is")
+
+    def test_options(self):
+        page = ".Sh OPTIONS\n.Ss [A]\n.Bl\n.It Va Key Ns =\nText.\nDefault: 1.\nReloadable.\n"
+        page += ".It Va Other Ns =\nText.\nDefault: none.\n.El\n.Sh FILES\n"
+        tree = {
+            "man/shortener.conf.5": page,
+            "etc/shortener.conf": "[A]\n#Key=1\n#Other=\n",
+            "table": "#!/bin/sh\nprintf 'A\\tKey\\t1\\tyes\\nA\\tOther\\t\\tno\\n'\n",
+        }
+        self.good("options", tree)
+        other = {**tree, "etc/shortener.conf": "[A]\n#Key=2\n#Other=\n"}
+        self.bad("options", other, "etc/shortener.conf: missing or different: A Key 1")
+        other = {**tree, "man/shortener.conf.5": page.replace("Reloadable.\n", "")}
+        self.bad("options", other, "not in the table like that: A Key 1 no")
+        other = {**tree, "etc/shortener.conf": "[A]\n#Other=\n#Key=1\n"}
+        self.bad("options", other, "the order is not that of the table")
 
     def summary(self, cases, *extra, **environment):
         """Last lines and exit code of tests/summary.py over [(status, output)]."""
