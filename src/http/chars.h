@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* Classes of bytes (RFC 9110 5.6.2, RFC 9112), one table of bits. */
+/* Classes of bytes (RFC 9110 5.6.2, RFC 9112, RFC 3986), one table of bits. */
 
 #include <stdbool.h>
 #include <stdint.h>
 
 enum {
-        HTTP_CHAR_TOKEN = 1 << 0,
-        HTTP_CHAR_DIGIT = 1 << 1,
-        HTTP_CHAR_TARGET = 1 << 2, /* visible ASCII but '#' */
-        HTTP_CHAR_TEXT = 1 << 3,   /* what a line may hold: HT, blank, visible, obs-text */
-        HTTP_CHAR_HOST = 1 << 4,   /* visible ASCII but @ / # ? and blanks */
-        HTTP_CHAR_HEX = 1 << 5,
+        HTTP_CHAR_TOKEN = 1 << 0,  /* of methods and field names */
+        HTTP_CHAR_TARGET = 1 << 1, /* visible ASCII but '#' */
+        HTTP_CHAR_TEXT = 1 << 2,   /* what a field value may hold: HT, blank, visible, obs-text */
+        HTTP_CHAR_HOST = 1 << 3,   /* of a host name: reg-name without '%' and ',' */
+        HTTP_CHAR_HEX = 1 << 4,
+        HTTP_CHAR_BOUNDARY = 1 << 5, /* of a multipart boundary; a blank may not be its last */
 };
 
 extern const uint8_t http_chars[256];
@@ -20,20 +20,9 @@ extern const uint8_t http_chars[256];
 static inline bool http_is(char c, unsigned class) {
         return http_chars[(unsigned char)c] & class;
 }
-static inline bool http_is_token(char c) {
-        return http_is(c, HTTP_CHAR_TOKEN);
-}
+
 static inline bool http_is_digit(char c) {
         return c >= '0' && c <= '9';
-}
-static inline bool http_is_target(char c) {
-        return http_is(c, HTTP_CHAR_TARGET);
-}
-static inline bool http_is_text(char c) {
-        return http_is(c, HTTP_CHAR_TEXT);
-}
-static inline bool http_is_host(char c) {
-        return http_is(c, HTTP_CHAR_HOST);
 }
 
 /* 0 to 15, or -1. */

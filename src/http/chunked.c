@@ -56,7 +56,7 @@ static int take_extension(HttpChunked *chunked, char c) {
                 chunked->state = CHUNKED_SIZE_LF;
                 return 0;
         }
-        return http_is_text(c) && ++chunked->n_extension <= EXTENSION_MAX ? 0 : 400;
+        return http_is(c, HTTP_CHAR_TEXT) && ++chunked->n_extension <= EXTENSION_MAX ? 0 : 400;
 }
 
 static int take_size_lf(HttpChunked *chunked, char c) {
@@ -82,7 +82,7 @@ static int take_trailer_name(HttpChunked *chunked, char c) {
                 chunked->state = CHUNKED_TRAILER_VALUE;
                 return 0;
         }
-        if (!http_is_token(c))
+        if (!http_is(c, HTTP_CHAR_TOKEN))
                 return 400;
         /* A name longer than this is none of the forbidden ones. */
         if (chunked->line_len < sizeof chunked->line)
@@ -115,7 +115,7 @@ static int take_trailer(HttpChunked *chunked, char c) {
                 chunked->state = CHUNKED_TRAILER_LF;
                 return 0;
         }
-        return http_is_text(c) ? 0 : 400;
+        return http_is(c, HTTP_CHAR_TEXT) ? 0 : 400;
 }
 
 static int take_byte(HttpChunked *chunked, char c) {
@@ -140,7 +140,7 @@ static int take_byte(HttpChunked *chunked, char c) {
         case CHUNKED_TRAILER_VALUE:
         case CHUNKED_TRAILER_LF:
                 return take_trailer(chunked, c);
-        case CHUNKED_DATA:
+        case CHUNKED_DATA: /* the caller's loop takes these two */
         case CHUNKED_DONE:
         default:
                 check_failed("chunked state", __FILE__, __LINE__);

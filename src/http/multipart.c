@@ -2,14 +2,27 @@
 
 /*
  * multipart/form-data over a whole body. The boundary is searched with memmem(), which is linear
- * (two-way) also for bodies made to be slow. Any thread; no state but the caller's.
+ * also for bodies made to be slow. Strict about what a line is (CRLF) and what a delimiter is;
+ * lenient about parameters, where browsers and tools differ. Any thread; no state but the caller's.
  */
 
 #include "http/multipart.h"
 
 #include <errno.h>
 
-#define BOUNDARY_MAX 70u
+#include "http/chars.h"
+
+#define BOUNDARY_MAX  70u
+#define DELIMITER_MAX (BOUNDARY_MAX + 4) /* CRLF, "--", boundary */
+
+static bool all_of(Slice s, unsigned class) {
+        for (size_t i = 0; i < s.len; i++)
+                if (!http_is(s.data[i], class))
+                        return false;
+        return true;
+}
+
+/* ---- parameters ---- */
 
 static Slice unquote(Slice value) {
         if (value.len >= 2 && value.data[0] == '"' && value.data[value.len - 1] == '"')
@@ -17,7 +30,7 @@ static Slice unquote(Slice value) {
         return value;
 }
 
-/* Cuts the next ;-separated parameter off, minding quotes. */
+/* Cuts off what stands before the next ';' outside quotes. */
 static Slice next_parameter(Slice *rest) {
         bool quoted = false;
         Slice parameter;
@@ -35,7 +48,7 @@ static Slice next_parameter(Slice *rest) {
 }
 
 /* A field value's parameter; data == NULL when it has none of that name. */
-static Slice parameter_get(Slice value, Slice name) {
+static Slice find_parameter(Slice value, Slice name) {
         Slice rest = value, key, text;
 
         (void)next_parameter(&rest);
@@ -53,66 +66,81 @@ int http_multipart_init(HttpMultipart *multipart, Slice content_type, Slice body
 
         if (!slice_equal_nocase(next_parameter(&rest), SLICE("multipart/form-data")))
                 return -EINVAL;
-        boundary = parameter_get(content_type, SLICE("boundary"));
-        if (!boundary.data || boundary.len == 0 || boundary.len > BOUNDARY_MAX)
+        boundary = find_parameter(content_type, SLICE("boundary"));
+        if (boundary.len == 0 || boundary.len > BOUNDARY_MAX ||
+            !all_of(boundary, HTTP_CHAR_BOUNDARY) || boundary.data[boundary.len - 1] == ' ')
                 return -EINVAL;
         *multipart = (HttpMultipart){.boundary = boundary, .rest = body};
         return 0;
 }
 
-/* Behind "--boundary": 1 a part follows, 0 it was the last one ("--"), -EBADMSG neither. */
-static int after_boundary(Slice *rest) {
-        if (slice_starts_with(*rest, SLICE("--")))
-                return 0;
-        while (rest->len > 0 && (rest->data[0] == ' ' || rest->data[0] == '\t'))
-                *rest = slice_from(*rest, 1);
-        if (!slice_starts_with(*rest, SLICE("\r\n")))
-                return -EBADMSG;
-        *rest = slice_from(*rest, 2);
-        return 1;
-}
+/* ---- delimiters ---- */
 
 /* "\r\n--boundary" as one string to search for. */
-static Slice delimiter(const HttpMultipart *multipart, char buffer[BOUNDARY_MAX + 4]) {
+static Slice make_delimiter(const HttpMultipart *multipart, char buffer[DELIMITER_MAX]) {
         memcpy(buffer, "\r\n--", 4);
         memcpy(buffer + 4, multipart->boundary.data, multipart->boundary.len);
         return slice_make(buffer, multipart->boundary.len + 4);
 }
 
-static int skip_preamble(HttpMultipart *multipart) {
-        char buffer[BOUNDARY_MAX + 4];
-        Slice text = delimiter(multipart, buffer);
+/* What stands before the next delimiter; rest goes on behind it. At the start of a line the
+ * delimiter does without its CRLF, which was the line's before. */
+static int take_until_delimiter(HttpMultipart *multipart, Slice *ret) {
+        char buffer[DELIMITER_MAX];
+        Slice delimiter = make_delimiter(multipart, buffer), rest = multipart->rest;
         ptrdiff_t at;
 
-        if (slice_starts_with(multipart->rest, slice_from(text, 2))) {
-                multipart->rest = slice_from(multipart->rest, text.len - 2);
+        if (slice_starts_with(rest, slice_from(delimiter, 2))) {
+                *ret = slice_sub(rest, 0, 0);
+                multipart->rest = slice_from(rest, delimiter.len - 2);
                 return 0;
         }
-        at = slice_search(multipart->rest, text);
+        at = slice_search(rest, delimiter);
         if (at < 0)
                 return -EBADMSG;
-        multipart->rest = slice_from(multipart->rest, (size_t)at + text.len);
+        *ret = slice_sub(rest, 0, (size_t)at);
+        multipart->rest = slice_from(rest, (size_t)at + delimiter.len);
         return 0;
 }
 
-static int part_field(Slice line, HttpPart *part) {
-        Slice name, value;
+/* Behind a delimiter: 1 a part follows; 0 it was the last one; -EBADMSG neither. */
+static int take_delimiter_end(Slice *rest) {
+        bool last = slice_starts_with(*rest, SLICE("--"));
 
-        if (!slice_cut(line, ':', &name, &value))
+        if (last)
+                *rest = slice_from(*rest, 2);
+        while (rest->len > 0 && (rest->data[0] == ' ' || rest->data[0] == '\t'))
+                *rest = slice_from(*rest, 1);
+        if (last && rest->len == 0)
+                return 0;
+        if (!slice_starts_with(*rest, SLICE("\r\n")))
                 return -EBADMSG;
-        value = slice_trim(value);
+        *rest = slice_from(*rest, 2);
+        return last ? 0 : 1;
+}
+
+/* ---- parts ---- */
+
+static int parse_part_field(Slice line, HttpPart *part) {
+        Slice name, value, rest;
+
+        if (!slice_cut(line, ':', &name, &value) || name.len == 0 ||
+            !all_of(name, HTTP_CHAR_TOKEN) || !all_of(value, HTTP_CHAR_TEXT))
+                return -EBADMSG;
+        value = rest = slice_trim(value);
         if (slice_equal_nocase(name, SLICE("content-type")))
                 part->content_type = value;
-        if (!slice_equal_nocase(name, SLICE("content-disposition")))
+        if (!slice_equal_nocase(name, SLICE("content-disposition")) ||
+            !slice_equal_nocase(next_parameter(&rest), SLICE("form-data")))
                 return 0;
-        part->name = parameter_get(value, SLICE("name"));
-        part->filename = parameter_get(value, SLICE("filename"));
+        part->name = find_parameter(value, SLICE("name"));
+        part->filename = find_parameter(value, SLICE("filename"));
         if (!part->filename.data)
-                part->filename = parameter_get(value, SLICE("filename*"));
+                part->filename = find_parameter(value, SLICE("filename*"));
         return 0;
 }
 
-static int part_fields(Slice *rest, HttpPart *part) {
+static int take_part_fields(Slice *rest, HttpPart *part) {
         for (;;) {
                 ptrdiff_t end = slice_search(*rest, SLICE("\r\n"));
                 Slice line;
@@ -124,46 +152,34 @@ static int part_fields(Slice *rest, HttpPart *part) {
                 *rest = slice_from(*rest, (size_t)end + 2);
                 if (line.len == 0)
                         return 0;
-                r = part_field(line, part);
+                r = parse_part_field(line, part);
                 if (r < 0)
                         return r;
         }
 }
 
 int http_multipart_next(HttpMultipart *multipart, HttpPart *ret) {
-        char buffer[BOUNDARY_MAX + 4];
-        Slice text = delimiter(multipart, buffer);
         HttpPart part = {.name = SLICE("")};
-        ptrdiff_t end;
-        int r;
+        Slice preamble;
+        int r = 0;
 
         if (multipart->done)
                 return 0;
-        if (!multipart->begun) {
-                r = skip_preamble(multipart);
-                if (r < 0)
-                        return r;
-                multipart->begun = true;
-        }
-        r = after_boundary(&multipart->rest);
-        if (r <= 0) {
-                multipart->done = r == 0;
-                return r;
-        }
-        r = part_fields(&multipart->rest, &part);
+        if (!multipart->begun)
+                r = take_until_delimiter(multipart, &preamble);
         if (r < 0)
                 return r;
-        end = slice_search(multipart->rest, text);
-        if (end < 0) {
-                /* A part without data: the delimiter's CRLF was the head's. */
-                if (!slice_starts_with(multipart->rest, slice_from(text, 2)))
-                        return -EBADMSG;
-                part.data = slice_make(multipart->rest.data, 0);
-                multipart->rest = slice_from(multipart->rest, text.len - 2);
-        } else {
-                part.data = slice_sub(multipart->rest, 0, (size_t)end);
-                multipart->rest = slice_from(multipart->rest, (size_t)end + text.len);
-        }
+        multipart->begun = true;
+        r = take_delimiter_end(&multipart->rest);
+        multipart->done = r == 0;
+        if (r <= 0)
+                return r;
+        r = take_part_fields(&multipart->rest, &part);
+        if (r < 0)
+                return r;
+        r = take_until_delimiter(multipart, &part.data);
+        if (r < 0)
+                return r;
         *ret = part;
         return 1;
 }

@@ -9,7 +9,7 @@
 
 typedef struct HttpPart {
         Slice name;     /* of Content-Disposition, unquoted (escapes kept) */
-        Slice filename; /* data == NULL: the part is no file */
+        Slice filename; /* data == NULL: the part is no file; raw where only filename* was sent */
         Slice content_type;
         Slice data;
 } HttpPart;
@@ -25,5 +25,6 @@ typedef struct HttpMultipart {
  * 70 bytes). */
 int http_multipart_init(HttpMultipart *multipart, Slice content_type, Slice body) _must_check_;
 
-/* 1: *ret is the next part; 0: the closing boundary was reached; -EBADMSG: broken. */
+/* 1: *ret is the next part (in the body's bytes); 0: the closing boundary was reached; -EBADMSG:
+ * broken, there is no going on. */
 int http_multipart_next(HttpMultipart *multipart, HttpPart *ret) _must_check_;

@@ -20,9 +20,9 @@ typedef enum HttpParse {
 void http_head_init(HttpHead *head);
 
 /* data[0, len): all bytes of this request so far (the same start on every call with one head); more
- * bytes may follow the head. Empty lines (CRLF) before the request line: at most one is skipped by
- * the caller's choice: the parser treats it as 400. Returns an HttpParse or a status: 400, 414,
- * 417, 431, 501, 505. */
+ * bytes may follow the head. A refusal comes with the first byte that earns it, wherever the reads
+ * were cut; an empty line before the request line is one (400). Returns an HttpParse or a status:
+ * 400, 414, 417, 431, 501, 505. */
 int http_parse_head(HttpHead *head, const char *data, size_t len);
 
 /* Chunked bodies. */
@@ -32,7 +32,7 @@ typedef struct HttpChunked {
         uint32_t n_extension; /* bytes of extensions so far, all chunks; at most 256 */
         uint32_t n_trailer;   /* bytes of trailers so far; at most HTTP_HEAD_MAX */
         uint16_t n_digits;
-        char line[64]; /* start of a trailer's name, lower case, to see what it names */
+        char line[64]; /* start of a trailer's name, to see what it names */
         uint8_t line_len;
 } HttpChunked;
 

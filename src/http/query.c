@@ -8,62 +8,60 @@
 
 #include "http/chars.h"
 
-static const char hex_digits[16] = {'0', '1', '2', '3', '4', '5', '6', '7',
-                                    '8', '9', 'A', 'B', 'C', 'D', 'E', 'F'};
+static const char hex_digits[] = "0123456789ABCDEF";
 
-/* Decoded text is never longer than its source. Returns its length. */
-static size_t decode(Slice s, char *out) {
-        size_t n = 0;
+/* The decoded byte at *at (which is before the end), and on to the next. */
+static char decode_byte(Slice s, size_t *at) {
+        char c = s.data[(*at)++];
 
-        for (size_t i = 0; i < s.len; i++) {
-                int high, low;
+        if (c == '+')
+                return ' ';
+        if (c == '%' && s.len - *at >= 2) {
+                int high = http_hex(s.data[*at]), low = http_hex(s.data[*at + 1]);
 
-                if (s.data[i] == '%' && i + 2 < s.len && (high = http_hex(s.data[i + 1])) >= 0 &&
-                    (low = http_hex(s.data[i + 2])) >= 0) {
-                        out[n++] = (char)(high << 4 | low);
-                        i += 2;
-                } else
-                        out[n++] = s.data[i] == '+' ? ' ' : s.data[i];
+                if (high >= 0 && low >= 0) {
+                        *at += 2;
+                        return (char)(high << 4 | low);
+                }
         }
-        return n;
+        return c;
 }
 
-static bool name_matches(Arena *arena, Slice text, Slice name, int *ret_error) {
-        char *copy;
+static bool name_matches(Slice text, Slice name) {
+        size_t at = 0;
 
-        if (text.len == name.len)
-                return slice_equal(text, name);
-        if (text.len < name.len || slice_find(text, '%') < 0)
-                return false;
-        copy = arena_alloc(arena, text.len);
-        if (!copy) {
-                *ret_error = -ENOMEM;
-                return false;
-        }
-        return slice_equal(slice_make(copy, decode(text, copy)), name);
+        for (size_t i = 0; i < name.len; i++)
+                if (at == text.len || decode_byte(text, &at) != name.data[i])
+                        return false;
+        return at == text.len;
 }
 
 int http_query_get(Arena *arena, Slice query, Slice name, Slice *ret) {
         Slice pair, key, value;
-        int error = 0;
-        char *copy;
 
         while (query.len > 0) {
+                size_t at = 0, n = 0;
+                char *copy;
+
                 (void)slice_cut(query, '&', &pair, &query);
-                if (!slice_cut(pair, '=', &key, &value))
-                        value = slice_make("", 0);
-                if (!name_matches(arena, key, name, &error)) {
-                        if (error < 0)
-                                return error;
+                (void)slice_cut(pair, '=', &key, &value);
+                if (!name_matches(key, name))
                         continue;
-                }
-                copy = arena_alloc(arena, value.len + 1);
+                /* Decoded text is never longer than its source. */
+                copy = arena_alloc(arena, value.len);
                 if (!copy)
                         return -ENOMEM;
-                *ret = slice_make(copy, decode(value, copy));
+                while (at < value.len)
+                        copy[n++] = decode_byte(value, &at);
+                *ret = slice_make(copy, n);
                 return 1;
         }
         return 0;
+}
+
+static bool is_unreserved(char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+               c == '-' || c == '.' || c == '_' || c == '~';
 }
 
 void http_query_escape(Buffer *out, Slice value) {
@@ -71,9 +69,8 @@ void http_query_escape(Buffer *out, Slice value) {
                 unsigned char c = (unsigned char)value.data[i];
                 char escape[3] = {'%', hex_digits[c >> 4], hex_digits[c & 15]};
 
-                if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                    c == '-' || c == '.' || c == '_' || c == '~')
-                        buffer_append_byte(out, (char)c);
+                if (is_unreserved(value.data[i]))
+                        buffer_append_byte(out, value.data[i]);
                 else
                         buffer_append(out, slice_make(escape, sizeof escape));
         }

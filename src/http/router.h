@@ -42,12 +42,14 @@ typedef struct HttpMatch {
         const char *allow;      /* for 405 and OPTIONS: "GET, HEAD, POST, OPTIONS" */
 } HttpMatch;
 
-/* routes: n rows, static; HEAD and OPTIONS are added to Allow. -ENOMEM, -EINVAL (a bad pattern). */
+/* routes: n rows, static; HEAD and OPTIONS are added to Allow. -ENOMEM, -EINVAL (a bad pattern, a
+ * method that no route may have, two routes for one method of a pattern). */
 int http_router_new(const HttpRoute *routes, size_t n, HttpRouter **ret) _must_check_;
 HttpRouter *http_router_free(HttpRouter *router);
 DEFINE_CLEANUP(HttpRouter, http_router_free)
 
-/* path: raw, as in the request line, beginning with '/'. */
+/* path: raw, as in the request line. A literal segment wins over {id} and {code}. TRACE and CONNECT
+ * are 405 whatever the path; "*" (OPTIONS alone has it) is the whole server. */
 void http_router_match(const HttpRouter *router, HttpMethod method, Slice path, HttpMatch *ret);
 
 /* "GET", ...; "OTHER" for HTTP_OTHER. */

@@ -12,9 +12,9 @@
 
 #include "basic/slice.h"
 
-#define HTTP_LINE_MAX   8192u  /* request line; beyond: 414 */
-#define HTTP_FIELD_MAX  8192u  /* one field line; beyond: 431 */
-#define HTTP_HEAD_MAX   16384u /* whole head; beyond: 431 */
+#define HTTP_LINE_MAX   8192u  /* request line without CRLF; beyond: 414 */
+#define HTTP_FIELD_MAX  8192u  /* one field line without CRLF; beyond: 431 */
+#define HTTP_HEAD_MAX   16384u /* whole head with its empty line; beyond: 431 */
 #define HTTP_FIELDS_MAX 100u   /* beyond: 431 */
 
 typedef enum HttpMethod {
@@ -69,9 +69,11 @@ enum {
 
 typedef struct HttpHead {
         /* parser state, see http/parser.h */
-        uint32_t scanned;    /* bytes already looked at for a line end */
-        uint32_t line_start; /* where the line now being read begins */
+        uint32_t scanned;    /* bytes already judged */
+        uint16_t line_start; /* where the line now being read begins */
+        uint16_t mark;       /* where the piece of it now being read begins */
         uint8_t state;
+        uint8_t field;      /* HttpFieldName of the value now being read */
         uint8_t connection; /* HTTP_CONNECTION_*: what Connection fields said so far */
 
         /* result; valid when http_parse_head() said HTTP_PARSE_DONE */
@@ -82,11 +84,12 @@ typedef struct HttpHead {
         bool expect_continue;
         uint32_t head_len;       /* bytes of the head with its empty line */
         uint64_t content_length; /* HTTP_BODY_LENGTH */
-        HttpSpan method_text, target, path,
-                        query; /* query: without '?', len 0 when there is none */
+        HttpSpan method_text, target;
+        HttpSpan path;  /* begins with '/'; else "*", CONNECT's authority, or empty (http://host) */
+        HttpSpan query; /* without '?', len 0 when there is none */
         bool has_query;
-        uint16_t n_fields;
-        uint16_t seen[HTTP_FIELD_NAMES];  /* how often the field came */
+        uint8_t n_fields;
+        uint8_t seen[HTTP_FIELD_NAMES];   /* how often the field came; at most HTTP_FIELDS_MAX */
         HttpSpan known[HTTP_FIELD_NAMES]; /* its first value, trimmed; len 0 where seen is 0 */
 } HttpHead;
 
