@@ -36,7 +36,8 @@ DEFINE_CLEANUP(Shipper, shipper_free)
 /* The thread's body: ships until shipper_stop(), then once more what is left (1 s at most). */
 void shipper_run(Shipper *shipper);
 void shipper_stop(Shipper *shipper);
-/* Ships until nothing is left or an error; for shortenerctl and tests. 0, or the store's error. */
+/* Ships until nothing is left or an error; for shortenerctl and tests. 0, the store's error, or
+ * -ENOTRECOVERABLE: stopped. */
 int shipper_drain(Shipper *shipper) _must_check_;
 void shipper_stats(const Shipper *shipper, ShipperStats *ret); /* any thread */
 /* CLOCK_MONOTONIC usec of the last turn of its loop outside a store verb, for the watchdog; any

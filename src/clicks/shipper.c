@@ -1,0 +1,465 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The shipper's thread: what to ship next, when to sleep, and what is done once a second.
+ *
+ * Idle, it sleeps on its slot and the writer's next flush wakes it; that visit is shipped at once.
+ * After a transaction it lets visits gather for GATHER_USEC, during which the writer spends no
+ * system call on it, unless a reader waits (host_page_note_visits() wakes the slot). So a lone
+ * visit is in the store at once, and under load a transaction is worth its price.
+ *
+ * What the slot's shipped counts: first the backlog of earlier processes, whose number of visits is
+ * a guess made from its bytes (its last one is counted when the backlog is empty, whatever the
+ * guess was), then the own spool exactly. So a reader that noted this process' visits never hears
+ * too early that they are shipped.
+ */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "basic/clock.h"
+#include "clicks/neighbour.h"
+#include "clicks/shipper.h"
+#include "host/futex.h"
+
+#define GATHER_USEC    (20 * USEC_PER_MSEC)
+#define GATHER_ROWS    500u /* pending: worth a transaction without waiting */
+#define BUSY_USEC      (2 * USEC_PER_MSEC)
+#define RETRY_USEC     (100 * USEC_PER_MSEC) /* the store is away; doubles up to RETRY_MAX_USEC */
+#define RETRY_MAX_USEC USEC_PER_SEC
+#define CHORES_USEC    USEC_PER_SEC
+#define SWEEP_CHORES   10u /* each so many chores */
+#define STOP_USEC      USEC_PER_SEC
+#define TYPICAL_RECORD 200u /* bytes, for guesses */
+
+struct Shipper {
+        /* Constant. */
+        char *directory;
+        BacklogKeep keep;
+        HostPage *page; /* or NULL */
+        HostSlot *slot; /* or NULL */
+        Spool *spool;   /* or NULL */
+        bool adopt_neighbours;
+        int directory_fd;
+        int owner_fd; /* the owner's lock; -1: the spool has it */
+
+        /* The thread's. */
+        StreamShared shared;
+        int lock_fd; /* the shipper's lock; -1: not had yet */
+        Backlog backlog;
+        bool listed;
+        uint64_t owed; /* of the backlog, counted as appended in the slot and not as shipped */
+        uint64_t backlog_usec; /* CLOCK_REALTIME of its oldest segment's last write */
+        Stream live;
+        uint64_t live_counted; /* numbers of the own spool below it are counted as shipped */
+        Neighbour neighbour;
+        uint64_t chores_usec; /* when they are due, CLOCK_MONOTONIC */
+        uint64_t n_chores;
+        uint64_t retry_usec;
+        bool moved; /* something was shipped since the segments were marked */
+
+        uint32_t wake; /* futex word without a slot: 1 when it is to stop */
+        atomic_bool stop;
+        atomic_bool stopped;
+        _Atomic uint64_t alive_usec;
+        _Atomic uint64_t n_shipped, n_bad, n_damaged, n_pending, oldest_usec;
+};
+
+/* ---- counting ---- */
+
+static uint64_t unshipped_live(const Shipper *shipper) {
+        uint64_t written = shipper->spool ? spool_written_seq(shipper->spool) : 0;
+
+        return written > shipper->live.position ? written - shipper->live.position : 0;
+}
+
+static void count_slot(Shipper *shipper, uint64_t n) {
+        if (shipper->slot && n > 0)
+                host_slot_shipped(shipper->slot, n);
+}
+
+static void count_live(Shipper *shipper) {
+        uint64_t upto = MIN(shipper->live.position, spool_written_seq(shipper->spool));
+
+        if (upto <= shipper->live_counted)
+                return;
+        count_slot(shipper, upto - shipper->live_counted);
+        shipper->live_counted = upto;
+}
+
+/* All but the last, which stands for "there is a backlog". */
+static void count_backlog(Shipper *shipper, uint64_t n) {
+        n = MIN(n, shipper->owed > 0 ? shipper->owed - 1 : 0);
+        shipper->owed -= n;
+        count_slot(shipper, n);
+}
+
+static void count_move(Shipper *shipper, const StreamMove *move) {
+        atomic_fetch_add(&shipper->n_shipped, move->rows);
+        atomic_fetch_add(&shipper->n_bad, move->bad);
+        atomic_fetch_add(&shipper->n_damaged, move->damaged);
+        if (move->n > 0)
+                shipper->moved = true;
+        /* The store was restored from a backup: what is kept is looked through again. */
+        if (move->backwards)
+                shipper->listed = false;
+}
+
+static void publish(Shipper *shipper) {
+        uint64_t oldest = shipper->backlog.open ? shipper->backlog.stream.oldest_usec : 0;
+
+        if (oldest == 0)
+                oldest = shipper->owed > 0 ? shipper->backlog_usec : shipper->live.oldest_usec;
+        atomic_store(&shipper->n_pending, shipper->owed + unshipped_live(shipper));
+        atomic_store(&shipper->oldest_usec, oldest);
+        atomic_store(&shipper->alive_usec, clock_monotonic_usec());
+}
+
+/* ---- one step ---- */
+
+static int take_lock(Shipper *shipper) {
+        int r;
+
+        if (shipper->lock_fd >= 0)
+                return 0;
+        r = segment_folder_lock(shipper->directory_fd, SEGMENT_LOCK_SHIPPER);
+        if (r < 0)
+                return r;
+        shipper->lock_fd = r;
+        return 0;
+}
+
+static int list_backlog(Shipper *shipper, bool all) {
+        int r;
+
+        r = backlog_list(&shipper->backlog, shipper->directory_fd, shipper->keep.live, all);
+        shipper->listed = r == 0;
+        return r;
+}
+
+static int step_backlog(Shipper *shipper, StreamMove *move) {
+        int r;
+
+        r = backlog_step(&shipper->backlog, &shipper->shared, move);
+        count_backlog(shipper, move->n);
+        if (shipper->backlog.at >= shipper->backlog.n_urgent && shipper->owed > 0) {
+                count_slot(shipper, shipper->owed);
+                shipper->owed = 0;
+        }
+        return r;
+}
+
+static int step_live(Shipper *shipper, StreamMove *move) {
+        int r;
+
+        if (!shipper->spool)
+                return STREAM_END;
+        r = stream_step(&shipper->live, &shipper->shared, move);
+        count_live(shipper);
+        return r;
+}
+
+/* Of the own folder. STREAM_..., or negative. */
+static int step(Shipper *shipper) {
+        StreamMove move = {0};
+        int r;
+
+        r = take_lock(shipper);
+        if (r < 0)
+                return r == -EADDRINUSE ? STREAM_BUSY : r; /* a neighbour is about to give it up */
+        if (!shipper->listed) {
+                /* At the start what is marked as shipped waits for the chores. */
+                r = list_backlog(shipper, shipper->n_chores > 0);
+                if (r < 0)
+                        return r;
+        }
+        r = step_backlog(shipper, &move);
+        if (r == STREAM_END)
+                r = step_live(shipper, &move);
+        count_move(shipper, &move);
+        if (r == -ENOTRECOVERABLE)
+                atomic_store(&shipper->stopped, true);
+        return r;
+}
+
+static int step_neighbour(Shipper *shipper) {
+        StreamMove move = {0};
+        int r;
+
+        if (shipper->neighbour.lock_fd < 0)
+                return STREAM_END;
+        r = neighbour_step(&shipper->neighbour, &shipper->shared, &move);
+        count_move(shipper, &move);
+        return r;
+}
+
+/* ---- chores ---- */
+
+static int mark_live(Shipper *shipper) {
+        if (!shipper->spool)
+                return 0;
+        return backlog_mark(shipper->directory_fd, shipper->live.id, shipper->live.position, false);
+}
+
+static int sweep(Shipper *shipper) {
+        return backlog_sweep(shipper->directory_fd, &shipper->keep, &shipper->shared);
+}
+
+/* Spools that came into the folder otherwise, or whose marks were taken back. */
+static void look_for_more(Shipper *shipper) {
+        if (list_backlog(shipper, false) == 0)
+                shipper->backlog.n = shipper->backlog.n_urgent;
+}
+
+/* What fails here is done the next time. */
+static void chores(Shipper *shipper) {
+        Backlog *backlog = &shipper->backlog;
+        uint64_t now = clock_monotonic_usec();
+
+        if (now < shipper->chores_usec || shipper->lock_fd < 0)
+                return;
+        shipper->chores_usec = now + CHORES_USEC;
+        shipper->n_chores++;
+        if (shipper->moved)
+                shipper->moved = mark_live(shipper) < 0;
+        if (shipper->n_chores % SWEEP_CHORES == 0 && shipper->retry_usec == 0)
+                (void)sweep(shipper);
+        if (backlog->at == backlog->n_wanted && backlog->n_wanted < backlog->n)
+                backlog->n_wanted++;
+        else if (backlog->at == backlog->n && shipper->n_chores % SWEEP_CHORES == 0)
+                look_for_more(shipper);
+        if (shipper->adopt_neighbours && shipper->page && shipper->neighbour.lock_fd < 0)
+                (void)neighbour_find(&shipper->neighbour, shipper->page, shipper->directory);
+}
+
+/* ---- sleeping ---- */
+
+static void wait_usec(Shipper *shipper, uint64_t usec) {
+        if (shipper->slot)
+                host_slot_wait(shipper->slot, usec);
+        else if (!atomic_load(&shipper->stop))
+                futex_sleep(&shipper->wake, 0, usec);
+}
+
+static void sleep_idle(Shipper *shipper) {
+        uint64_t now = clock_monotonic_usec();
+        uint64_t usec = shipper->chores_usec > now ? shipper->chores_usec - now : 0;
+
+        if (shipper->spool &&
+            !spool_shipper_sleeps(shipper->spool, MAX(shipper->live.position, (uint64_t)1)) &&
+            unshipped_live(shipper) > 0)
+                return;
+        wait_usec(shipper, usec);
+        if (shipper->spool)
+                spool_shipper_wakes(shipper->spool);
+}
+
+static void sleep_after_failure(Shipper *shipper) {
+        shipper->retry_usec = MIN(MAX(shipper->retry_usec * 2, RETRY_USEC), RETRY_MAX_USEC);
+        wait_usec(shipper, shipper->retry_usec);
+}
+
+/* Is what is left worth the next transaction at once? */
+static bool is_much(const Shipper *shipper) {
+        return shipper->backlog.at < shipper->backlog.n_wanted ||
+               shipper->live.n_sent < shipper->live.n_clicks || shipper->live.gap.n > 0 ||
+               unshipped_live(shipper) >= GATHER_ROWS;
+}
+
+static void turn(Shipper *shipper) {
+        int r;
+
+        chores(shipper);
+        r = step(shipper);
+        publish(shipper);
+        if (r >= 0)
+                shipper->retry_usec = 0;
+        if (r < 0) {
+                sleep_after_failure(shipper);
+        } else if (r == STREAM_BUSY) {
+                wait_usec(shipper, BUSY_USEC);
+        } else if (r == STREAM_MOVED && is_much(shipper)) {
+                return;
+        } else if (step_neighbour(shipper) == STREAM_MOVED) {
+                return;
+        } else if (r == STREAM_MOVED) {
+                wait_usec(shipper, GATHER_USEC);
+        } else {
+                sleep_idle(shipper);
+        }
+}
+
+/* ---- public ---- */
+
+/* The slot begins with what earlier processes left here. */
+static int owe_backlog(Shipper *shipper) {
+        _cleanup_(segment_list_done) SegmentList list = {0};
+        uint64_t bytes = 0;
+        int r;
+
+        if (!shipper->slot || !shipper->spool)
+                return 0;
+        r = segment_list(shipper->directory_fd, NULL, &list);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < list.n; i++) {
+                const Segment *segment = &list.items[i];
+
+                if (segment->shipped || segment->size == 0 ||
+                    memcmp(segment->id, shipper->keep.live, SPOOL_ID_SIZE) == 0)
+                        continue;
+                if (bytes == 0)
+                        shipper->backlog_usec = segment->written_usec;
+                bytes += segment->size;
+        }
+        shipper->owed = bytes > 0 ? bytes / TYPICAL_RECORD + 1 : 0;
+        host_slot_set_pending(shipper->slot, shipper->owed + spool_written_seq(shipper->spool) - 1);
+        return 0;
+}
+
+static int open_folder(Shipper *shipper) {
+        int r;
+
+        r = segment_folder_open(shipper->directory, false);
+        if (r < 0)
+                return r;
+        shipper->directory_fd = r;
+        if (shipper->spool)
+                return 0;
+        r = segment_folder_lock(shipper->directory_fd, SEGMENT_LOCK_OWNER);
+        if (r < 0)
+                return r;
+        shipper->owner_fd = r;
+        return segment_folder_settle(shipper->directory_fd);
+}
+
+int shipper_new(const ShipperOptions *options, Store *store, const StoreHooks *hooks,
+                HostPage *page, HostSlot *slot, Spool *spool, Shipper **ret) {
+        _cleanup_(shipper_free_p) Shipper *shipper = NULL;
+        int r;
+
+        shipper = calloc(1, sizeof(*shipper));
+        if (!shipper)
+                return -ENOMEM;
+        shipper->directory_fd = shipper->owner_fd = shipper->lock_fd = -1;
+        shipper->neighbour = NEIGHBOUR_NONE;
+        shipper->adopt_neighbours = options->adopt_neighbours;
+        shipper->page = shipper->shared.page = page;
+        shipper->slot = slot;
+        shipper->spool = spool;
+        shipper->keep = (BacklogKeep){
+                        .usec = options->keep_usec,
+                        .size = options->keep_size,
+                        .live = spool ? spool_id(spool) : NULL,
+        };
+        shipper->directory = strdup(options->directory);
+        if (!shipper->directory)
+                return -ENOMEM;
+        r = open_folder(shipper);
+        if (r < 0)
+                return r;
+        if (spool) {
+                stream_init(&shipper->live, shipper->directory_fd, spool_id(spool), spool);
+                shipper->live_counted = shipper->live.position;
+        }
+        r = owe_backlog(shipper);
+        if (r < 0)
+                return r;
+        r = store_session_new(store, hooks, &shipper->shared.session);
+        if (r < 0)
+                return r;
+        publish(shipper);
+        *ret = TAKE_PTR(shipper);
+        return 0;
+}
+
+static void close_fd(int fd) {
+        if (fd >= 0)
+                (void)close(fd);
+}
+
+Shipper *shipper_free(Shipper *shipper) {
+        if (!shipper)
+                return NULL;
+        neighbour_leave(&shipper->neighbour);
+        backlog_done(&shipper->backlog);
+        stream_done(&shipper->live);
+        (void)store_session_free(shipper->shared.session);
+        close_fd(shipper->lock_fd);
+        close_fd(shipper->owner_fd);
+        close_fd(shipper->directory_fd);
+        free(shipper->directory);
+        free(shipper);
+        return NULL;
+}
+
+void shipper_run(Shipper *shipper) {
+        uint64_t end;
+        int r = STREAM_MOVED;
+
+        while (!atomic_load(&shipper->stop)) {
+                if (atomic_load(&shipper->stopped)) {
+                        publish(shipper);
+                        wait_usec(shipper, CHORES_USEC);
+                } else {
+                        turn(shipper);
+                }
+        }
+        neighbour_leave(&shipper->neighbour);
+        end = clock_monotonic_usec() + STOP_USEC;
+        shipper->shared.end_usec = end;
+        while (!atomic_load(&shipper->stopped) && clock_monotonic_usec() < end &&
+               (r == STREAM_MOVED || r == STREAM_BUSY)) {
+                if (r == STREAM_BUSY)
+                        wait_usec(shipper, BUSY_USEC);
+                r = step(shipper);
+                publish(shipper);
+        }
+        (void)mark_live(shipper);
+}
+
+void shipper_stop(Shipper *shipper) {
+        atomic_store(&shipper->stop, true);
+        if (shipper->slot) {
+                host_slot_wake(shipper->slot);
+        } else {
+                __atomic_store_n(&shipper->wake, 1, __ATOMIC_SEQ_CST);
+                futex_wake_all(&shipper->wake);
+        }
+}
+
+int shipper_drain(Shipper *shipper) {
+        int r;
+
+        do {
+                r = step(shipper);
+                publish(shipper);
+                if (r == STREAM_BUSY)
+                        wait_usec(shipper, BUSY_USEC);
+                shipper->backlog.n_wanted = shipper->backlog.n;
+        } while (r == STREAM_MOVED || r == STREAM_BUSY ||
+                 (r == STREAM_END && shipper->backlog.at < shipper->backlog.n));
+        if (r < 0)
+                return r;
+        r = mark_live(shipper);
+        return r < 0 ? r : sweep(shipper);
+}
+
+void shipper_stats(const Shipper *shipper, ShipperStats *ret) {
+        *ret = (ShipperStats){
+                        .shipped = atomic_load(&shipper->n_shipped),
+                        .bad = atomic_load(&shipper->n_bad),
+                        .damaged = atomic_load(&shipper->n_damaged),
+                        .pending = atomic_load(&shipper->n_pending),
+                        .oldest_pending_usec = atomic_load(&shipper->oldest_usec),
+                        .stopped = atomic_load(&shipper->stopped),
+        };
+}
+
+uint64_t shipper_alive_usec(const Shipper *shipper) {
+        return atomic_load(&shipper->alive_usec);
+}
+
+bool shipper_in_store(const Shipper *shipper) {
+        return atomic_load(&shipper->shared.in_store);
+}
