@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Opening and closing what verbs work with, and the messages they share.
+ */
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "basic/clock.h"
+#include "ctl/context.h"
+#include "ctl/owner.h"
+#include "sys/log.h"
+
+#define CONFIG_FILE "/etc/shortener/shortener.conf"
+#define SQLITE      "sqlite:"
+
+/* ---- messages ---- */
+
+static Buffer *kept_errors; /* see ctl_keep_errors() */
+
+static void print_message(const char *what, const char *format, va_list arguments) {
+        char text[2048];
+
+        (void)vsnprintf(text, sizeof(text), format, arguments);
+        if (kept_errors)
+                buffer_printf(kept_errors, "%s%s%s\n", what ? what : "", what ? ": " : "", text);
+        else
+                (void)fprintf(stderr, "shortenerctl: %s%s%s\n", what ? what : "", what ? ": " : "",
+                              text);
+}
+
+void ctl_keep_errors(Buffer *out) {
+        kept_errors = out;
+}
+
+void ctl_error(const char *what, const char *format, ...) {
+        va_list arguments;
+
+        va_start(arguments, format);
+        print_message(what, format, arguments);
+        va_end(arguments);
+}
+
+int ctl_usage(const Ctl *ctl, const char *format, ...) {
+        va_list arguments;
+
+        va_start(arguments, format);
+        print_message(ctl->command.verb->name, format, arguments);
+        va_end(arguments);
+        (void)fprintf(stderr, "Try 'shortenerctl %s --help'.\n", ctl->command.verb->name);
+        return EXIT_USAGE;
+}
+
+int ctl_store_failed(const Ctl *ctl, int result) {
+        const char *what = ctl->store ? store_url_shown(ctl->store) : "store";
+        const char *why = ctl->session ? store_session_error(ctl->session) : "";
+
+        switch (result) {
+        case -EHOSTDOWN:
+        case -ETIMEDOUT:
+                ctl_error(what,
+                          "%s: it cannot be reached now; try again, or see what "
+                          "\"shortenerctl doctor\" says",
+                          *why ? why : "away");
+                return EXIT_AGAIN;
+        case -EBUSY:
+                ctl_error(what, "%s: another writer holds it; try again", *why ? why : "busy");
+                return EXIT_AGAIN;
+        case -ENOMEM:
+                ctl_error(what, "out of memory");
+                return EXIT_AGAIN;
+        default:
+                if (result < 0)
+                        ctl_error(what, "%s", *why ? why : strerror(-result));
+                else
+                        ctl_error(what, "unexpected result %d", result);
+                return EXIT_FAILED;
+        }
+}
+
+int ctl_confirm(const Ctl *ctl, const char *option, const char *format, ...) {
+        char answer[16];
+        va_list arguments;
+
+        if (command_flag(&ctl->command, option))
+                return EXIT_DONE;
+        if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO)) {
+                ctl_error(ctl->command.verb->name,
+                          "this cannot be undone: give --%s where no terminal is there to ask on",
+                          option);
+                return EXIT_USAGE;
+        }
+        va_start(arguments, format);
+        (void)vfprintf(stderr, format, arguments);
+        va_end(arguments);
+        (void)fputs(" [y/N] ", stderr);
+        if (!fgets(answer, sizeof(answer), stdin) || (answer[0] != 'y' && answer[0] != 'Y')) {
+                ctl_error(ctl->command.verb->name, "nothing was changed");
+                return EXIT_FAILED;
+        }
+        return EXIT_DONE;
+}
+
+int ctl_print(Ctl *ctl) {
+        bool failed = ctl->out.failed;
+
+        if (!failed && ctl->out.len > 0)
+                failed = fwrite(ctl->out.data, ctl->out.len, 1, stdout) != 1;
+        if (failed || fflush(stdout) == EOF) {
+                ctl_error("standard output", "%s",
+                          ctl->out.failed ? "out of memory" : strerror(errno));
+                buffer_clear(&ctl->out);
+                return EXIT_FAILED;
+        }
+        buffer_clear(&ctl->out);
+        return EXIT_DONE;
+}
+
+/* ---- configuration ---- */
+
+int ctl_configure(Ctl *ctl) {
+        static const int levels[] = {LOG_ERR, LOG_WARNING, LOG_NOTICE, LOG_INFO, LOG_DEBUG};
+        _cleanup_free_ char *error = NULL;
+        _cleanup_free_ char *store = NULL;
+        Command *command = &ctl->command;
+        ConfigSources sources = {
+                        .file = command->config ? command->config : CONFIG_FILE,
+                        .file_required = command->config != NULL,
+                        .environment = environ,
+                        .set = command->sets,
+        };
+        int r;
+
+        if (ctl->configured)
+                return EXIT_DONE;
+        if (command->store) {
+                if (asprintf(&store, "Store.URL=%s", command->store) < 0) {
+                        store = NULL;
+                        return ctl_store_failed(ctl, -ENOMEM);
+                }
+                command->sets[command->n_sets] = store; /* the last word; its place was kept */
+        }
+        r = config_load(options_table, n_options, &sources, &ctl->options, &error);
+        command->sets[command->n_sets] = NULL;
+        ctl->configured = true;
+        if (r < 0) {
+                ctl_error(NULL, "%s", error ? error : strerror(-r));
+                return EXIT_CONFIG;
+        }
+        log_set_max_level(levels[ctl->options.log.level]);
+        return EXIT_DONE;
+}
+
+const char *ctl_sqlite_path(const Ctl *ctl) {
+        const char *url = ctl->options.store.url;
+
+        return strncmp(url, SQLITE, strlen(SQLITE)) == 0 ? url + strlen(SQLITE) : NULL;
+}
+
+bool ctl_sqlite_missing(const Ctl *ctl) {
+        const char *path = ctl_sqlite_path(ctl);
+
+        return path && access(path, F_OK) < 0 && errno == ENOENT;
+}
+
+/* ---- host page ---- */
+
+int ctl_open_page(Ctl *ctl) {
+        _cleanup_free_ char *path = NULL;
+        const char *folder = ctl->options.server.runtime_directory;
+        char name[HOST_NAME_SIZE];
+        int r;
+
+        if (ctl->page)
+                return EXIT_DONE;
+        if (asprintf(&path, "%s/page", folder) < 0) {
+                path = NULL;
+                return ctl_store_failed(ctl, -ENOMEM);
+        }
+        if (access(path, F_OK) < 0 && errno == ENOENT) {
+                log_debug("no host page at %s: no instance has run here, none needs to be told",
+                          path);
+                return EXIT_DONE;
+        }
+        r = host_page_open(folder, &ctl->page);
+        if (r < 0) {
+                ctl_error(path,
+                          "the host page cannot be mapped: %s: run this as the service's "
+                          "user or root",
+                          strerror(-r));
+                return EXIT_FAILED;
+        }
+        (void)snprintf(name, sizeof(name), "shortenerctl-%d", (int)getpid());
+        r = host_slot_claim(ctl->page, name, "", &ctl->slot);
+        if (r < 0) {
+                ctl_error(host_page_path(ctl->page), "no slot is free: %s", strerror(-r));
+                return EXIT_AGAIN;
+        }
+        return EXIT_DONE;
+}
+
+static void hook_waiting(void *userdata, int delta) {
+        Ctl *ctl = userdata;
+
+        host_slot_waiting(ctl->slot, delta);
+}
+
+static unsigned hook_n_waiting(void *userdata) {
+        Ctl *ctl = userdata;
+
+        return host_page_n_waiting(ctl->page);
+}
+
+/* The page is looked at first: an instance that has just begun may have made another one. */
+static void hook_committing(void *userdata, const Slice *codes, size_t n_codes) {
+        Ctl *ctl = userdata;
+
+        (void)host_page_check(ctl->page);
+        host_writer_committing(ctl->slot, 0, codes, n_codes);
+}
+
+static void hook_committed(void *userdata) {
+        Ctl *ctl = userdata;
+
+        host_writer_committed(ctl->slot, 0);
+}
+
+const StoreHooks *ctl_hooks(Ctl *ctl, unsigned how) {
+        static StoreHooks hooks;
+
+        if (!ctl->slot)
+                return NULL;
+        hooks = (StoreHooks){
+                        .userdata = ctl,
+                        .waiting = how & CTL_BACKGROUND ? NULL : hook_waiting,
+                        .n_waiting = hook_n_waiting,
+                        .committing = hook_committing,
+                        .committed = hook_committed,
+        };
+        return &hooks;
+}
+
+/* ---- store ---- */
+
+static int check_schema(Ctl *ctl) {
+        const char *what = store_url_shown(ctl->store);
+        StoreSchema schema;
+        int r;
+
+        r = store_schema(ctl->session, &schema);
+        if (r != 0)
+                return ctl_store_failed(ctl, r);
+        if (schema.version == 0)
+                ctl_error(what, "it has no schema yet: run \"shortenerctl db init\"");
+        else if (schema.version < schema.oldest)
+                ctl_error(what,
+                          "schema %d is too old for this program, which needs %d: run "
+                          "\"shortenerctl db migrate\"",
+                          schema.version, schema.oldest);
+        else if (schema.version > schema.supported)
+                ctl_error(what,
+                          "schema %d is newer than this program knows (%d): use the "
+                          "shortenerctl that \"db migrate\" was run with",
+                          schema.version, schema.supported);
+        else
+                return EXIT_DONE;
+        return EXIT_CONFIG;
+}
+
+static int open_session(Ctl *ctl, unsigned how) {
+        StoreOptions options = {
+                        .connect_usec = CTL_DEADLINE_USEC,
+                        .create = (how & CTL_CREATE) != 0,
+        };
+        int r;
+
+        if (!options.create && ctl_sqlite_missing(ctl)) {
+                ctl_error(ctl->options.store.url, "the file is not there: run \"shortenerctl db "
+                                                  "init\" to make it, or say which with --store=");
+                return EXIT_CONFIG;
+        }
+        r = store_new(ctl->options.store.url, &options, &ctl->store);
+        if (r == -EINVAL) {
+                ctl_error("[Store] URL", "\"%s\" names no store that is known: sqlite:/path",
+                          ctl->options.store.url);
+                return EXIT_CONFIG;
+        }
+        if (r < 0)
+                return ctl_store_failed(ctl, r);
+        r = store_session_new(ctl->store, ctl_hooks(ctl, how), &ctl->session);
+        if (r != 0)
+                return ctl_store_failed(ctl, r);
+        ctl_deadline(ctl, CTL_DEADLINE_USEC);
+        return how & CTL_ANY_SCHEMA ? EXIT_DONE : check_schema(ctl);
+}
+
+int ctl_open(Ctl *ctl, unsigned how) {
+        const char *path;
+        int r;
+
+        r = ctl_configure(ctl);
+        if (r != EXIT_DONE)
+                return r;
+        path = ctl_sqlite_path(ctl);
+        if (path) {
+                r = owner_become(path);
+                if (r < 0) {
+                        ctl_error(path, "cannot become the owner of its folder: %s", strerror(-r));
+                        return EXIT_FAILED;
+                }
+        }
+        if (how & CTL_WRITE) {
+                r = ctl_open_page(ctl);
+                if (r != EXIT_DONE)
+                        return r;
+        }
+        return open_session(ctl, how);
+}
+
+void ctl_deadline(Ctl *ctl, uint64_t usec) {
+        store_session_deadline(ctl->session, usec > 0 ? clock_monotonic_usec() + usec : 0);
+}
+
+void ctl_done(Ctl *ctl) {
+        ctl->session = store_session_free(ctl->session);
+        ctl->store = store_free(ctl->store);
+        ctl->slot = host_slot_release(ctl->slot);
+        ctl->page = host_page_free(ctl->page);
+        if (ctl->configured)
+                config_free(options_table, n_options, &ctl->options);
+        arena_done(&ctl->arena);
+        buffer_done(&ctl->out);
+}

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * `shortenerctl doctor`: is each part up, and if not, what is to be done. Changes nothing.
+ */
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "basic/clock.h"
+#include "config/config.h"
+#include "ctl/output.h"
+#include "ctl/verbs.h"
+
+#define HEARTBEAT_LATE_USEC (5 * USEC_PER_SEC) /* an instance beats once a second */
+#define OWN_PREFIX          "shortenerctl-"
+
+typedef struct Doctor {
+        Ctl *ctl;
+        Buffer lines; /* part, state, text between tabs; or the members of the JSON array */
+        size_t n_down;
+        size_t n_parts;
+} Doctor;
+
+static void add_part(Doctor *doctor, const char *part, bool up, const char *format, ...)
+                _printf_(4, 5);
+
+static void add_part(Doctor *doctor, const char *part, bool up, const char *format, ...) {
+        char text[1024];
+        va_list arguments;
+
+        va_start(arguments, format);
+        (void)vsnprintf(text, sizeof(text), format, arguments);
+        va_end(arguments);
+        if (doctor->ctl->command.json) {
+                buffer_append(&doctor->lines,
+                              doctor->n_parts == 0 ? SLICE("{\"part\":") : SLICE(",{\"part\":"));
+                output_string_json(&doctor->lines, slice_from_string(part));
+                buffer_append(&doctor->lines, SLICE(",\"text\":"));
+                output_string_json(&doctor->lines, slice_from_string(text));
+                buffer_printf(&doctor->lines, ",\"up\":%s}", up ? "true" : "false");
+        } else {
+                buffer_printf(&doctor->lines, "%s\t%s\t%s\n", part, up ? "up" : "DOWN", text);
+        }
+        doctor->n_parts++;
+        doctor->n_down += !up;
+}
+
+/* ---- parts ---- */
+
+/* What ctl_open() had to say becomes the text of the part. */
+static void check_store(Doctor *doctor) {
+        Buffer message = BUFFER_EMPTY;
+        Ctl *ctl = doctor->ctl;
+        StoreTotals totals;
+        int r;
+
+        ctl_keep_errors(&message);
+        r = ctl_open(ctl, CTL_READ);
+        if (r == EXIT_DONE) {
+                r = store_totals(ctl->session, &totals);
+                if (r != 0)
+                        r = ctl_store_failed(ctl, r);
+        }
+        ctl_keep_errors(NULL);
+        if (r == EXIT_DONE)
+                add_part(doctor, "store", true,
+                         "%s: %" PRId64 " users, %" PRId64 " URLs, %" PRId64 " events",
+                         store_url_shown(ctl->store), totals.users, totals.urls, totals.events);
+        else
+                add_part(doctor, "store", false, "%.*s",
+                         SLICE_ARG(slice_trim(buffer_slice(&message))));
+        buffer_done(&message);
+}
+
+static void check_spool(Doctor *doctor, const HostSlotInfo *slot) {
+        uint64_t wanted = 2 * doctor->ctl->options.clicks.segment_size, n_free;
+        Buffer text = BUFFER_EMPTY;
+        struct statvfs disk;
+        char part[HOST_NAME_SIZE + 16];
+
+        (void)snprintf(part, sizeof(part), "spool %s", slot->name);
+        if (access(slot->directory, F_OK) < 0 || statvfs(slot->directory, &disk) < 0) {
+                add_part(doctor, part, false, "%s: %s: make the folder, or mount its disk",
+                         slot->directory, strerror(errno));
+                return;
+        }
+        n_free = (uint64_t)disk.f_bavail * disk.f_frsize;
+        output_size(&text, n_free);
+        if (n_free < wanted)
+                add_part(doctor, part, false,
+                         "%s: %.*s free, too little for new segments: make "
+                         "room there",
+                         slot->directory, SLICE_ARG(buffer_slice(&text)));
+        else
+                add_part(doctor, part, true, "%s: %.*s free", slot->directory,
+                         SLICE_ARG(buffer_slice(&text)));
+        buffer_done(&text);
+}
+
+static void check_instance(Doctor *doctor, const HostSlotInfo *slot) {
+        uint64_t now = clock_monotonic_usec(), n_pending = slot->appended - slot->shipped;
+        uint64_t age = now > slot->heartbeat_usec ? now - slot->heartbeat_usec : 0;
+        char part[HOST_NAME_SIZE + 16];
+
+        (void)snprintf(part, sizeof(part), "instance %s", slot->name);
+        if (!slot->alive)
+                add_part(doctor, part, false,
+                         "not running, %" PRIu64 " visits wait: start it, or "
+                         "bring them in with \"shortenerctl clicks ship\"",
+                         n_pending);
+        else if (age > HEARTBEAT_LATE_USEC)
+                add_part(doctor, part, false,
+                         "no heartbeat for %" PRIu64 " s: see its journal; "
+                         "the watchdog restarts it",
+                         (uint64_t)(age / USEC_PER_SEC));
+        else
+                add_part(doctor, part, true,
+                         "heartbeat %.1f s ago, %" PRIu64 " visits pending, "
+                         "%" PRIu64 " shed",
+                         (double)age / (double)USEC_PER_SEC, n_pending, slot->shed);
+        if (slot->directory[0] != '\0')
+                check_spool(doctor, slot);
+}
+
+static void check_instances(Doctor *doctor, HostPage *page) {
+        HostSlotInfo slots[HOST_SLOTS];
+        size_t n = 0;
+
+        host_page_slots(page, slots);
+        for (size_t i = 0; i < HOST_SLOTS; i++) {
+                if (!slots[i].used || strncmp(slots[i].name, OWN_PREFIX, strlen(OWN_PREFIX)) == 0)
+                        continue;
+                check_instance(doctor, &slots[i]);
+                n++;
+        }
+        if (n == 0)
+                add_part(doctor, "instances", false,
+                         "none is running: systemctl start shortener.target");
+}
+
+static void check_page(Doctor *doctor) {
+        const char *folder = doctor->ctl->options.server.runtime_directory;
+        _cleanup_(host_page_free_p) HostPage *page = NULL;
+        char path[4096];
+        int r;
+
+        (void)snprintf(path, sizeof(path), "%s/page", folder);
+        if (access(path, F_OK) < 0) {
+                add_part(doctor, "host page", false,
+                         "%s: %s: an instance makes it: systemctl start shortener.target", path,
+                         strerror(errno));
+                add_part(doctor, "instances", false, "none has run here");
+                return;
+        }
+        r = host_page_open(folder, &page);
+        if (r < 0) {
+                add_part(doctor, "host page", false,
+                         "%s: %s: run this as the service's user or "
+                         "root",
+                         path, strerror(-r));
+                return;
+        }
+        add_part(doctor, "host page", true, "%s", path);
+        check_instances(doctor, page);
+}
+
+static int report(Doctor *doctor) {
+        Buffer *out = &doctor->ctl->out;
+
+        if (doctor->ctl->command.json) {
+                buffer_append_byte(out, '[');
+                buffer_append(out, buffer_slice(&doctor->lines));
+                buffer_append(out, SLICE("]\n"));
+        } else {
+                output_align(out, buffer_slice(&doctor->lines), 0);
+        }
+        if (doctor->lines.failed)
+                out->failed = true;
+        buffer_done(&doctor->lines);
+        return ctl_print(doctor->ctl);
+}
+
+int verb_doctor(Ctl *ctl) {
+        Doctor doctor = {.ctl = ctl, .lines = BUFFER_EMPTY};
+        Buffer message = BUFFER_EMPTY;
+        int r, configured;
+
+        ctl_keep_errors(&message);
+        configured = ctl_configure(ctl);
+        ctl_keep_errors(NULL);
+        if (configured == EXIT_DONE) {
+                add_part(&doctor, "configuration", true, "read");
+                check_store(&doctor);
+                check_page(&doctor);
+        } else {
+                add_part(&doctor, "configuration", false, "%.*s",
+                         SLICE_ARG(slice_trim(buffer_slice(&message))));
+        }
+        buffer_done(&message);
+        r = report(&doctor);
+        if (r != EXIT_DONE)
+                return r;
+        if (configured != EXIT_DONE)
+                return configured;
+        return doctor.n_down > 0 ? EXIT_FAILED : EXIT_DONE;
+}
+
+int verb_config_show(Ctl *ctl) {
+        int r = ctl_configure(ctl);
+
+        if (r != EXIT_DONE)
+                return r;
+        config_dump(options_table, n_options, &ctl->options, &ctl->out);
+        return ctl_print(ctl);
+}
