@@ -224,7 +224,7 @@ static int newest_event(Export *export, int64_t *ret) {
  * window that proves too full is halved again.
  */
 static int export_events(Export *export) {
-        int64_t from = 1, width = PAGE_ROWS, newest;
+        int64_t from = 1, width = PAGE_ROWS, newest = 0;
         int r;
 
         r = newest_event(export, &newest);
@@ -233,7 +233,7 @@ static int export_events(Export *export) {
         while (from <= newest) {
                 int64_t upto = width > newest - from ? newest + 1 : from + width;
                 Event *events;
-                size_t n;
+                size_t n = 0;
 
                 r = read_window(export, from, upto, &events, &n);
                 if (r != EXIT_DONE)

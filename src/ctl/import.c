@@ -10,42 +10,15 @@
  */
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
-#include <stdio.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "basic/clock.h"
-#include "ctl/import-rows.h"
+#include "ctl/import.h"
 #include "ctl/output.h"
 #include "ctl/owner.h"
-#include "ctl/progress.h"
-#include "ctl/row-errors.h"
 #include "ctl/verbs.h"
-
-#define HEAD_SIZE (64 * 1024) /* bytes that tell one file from another */
-
-typedef struct Import {
-        Ctl *ctl;
-        const char *path; /* "-": standard input */
-        char *state_path; /* NULL: nothing is kept */
-        char *errors_path;
-        int fd;
-        bool is_file; /* has a size and can be resumed */
-        bool dry_run;
-        bool resumed;
-        Reader *reader;
-        Batch *batches[2];
-        unsigned current; /* the batch that rows are read into */
-        size_t n_read;    /* rows since the last transaction, bad ones included */
-        ImportFile *file;
-        ImportState state;
-        ImportTarget target;
-        RowErrors errors;
-        Progress progress;
-} Import;
 
 /* ---- interruption ---- */
 
@@ -62,219 +35,6 @@ static void catch_signals(void) {
 
         (void)sigaction(SIGINT, &action, NULL);
         (void)sigaction(SIGTERM, &action, NULL);
-}
-
-/* ---- opening ---- */
-
-static int out_of_memory(void) {
-        ctl_error("import", "out of memory");
-        return EXIT_AGAIN;
-}
-
-static bool ends_with(const char *text, const char *end) {
-        size_t len = strlen(text), end_len = strlen(end);
-
-        return len >= end_len && strcmp(text + len - end_len, end) == 0;
-}
-
-static int open_input(Import *import) {
-        struct stat st;
-
-        if (strcmp(import->path, "-") == 0) {
-                import->fd = STDIN_FILENO;
-                return EXIT_DONE;
-        }
-        import->fd = open(import->path, O_RDONLY | O_CLOEXEC);
-        if (import->fd < 0 || fstat(import->fd, &st) < 0) {
-                ctl_error(import->path, "%s", strerror(errno));
-                return EXIT_FAILED;
-        }
-        if (S_ISDIR(st.st_mode)) {
-                ctl_error(import->path, "%s", strerror(EISDIR));
-                return EXIT_FAILED;
-        }
-        import->is_file = S_ISREG(st.st_mode);
-        if (import->is_file)
-                import->state.file_size = (uint64_t)st.st_size;
-        (void)posix_fadvise(import->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
-        return EXIT_DONE;
-}
-
-/* What tells this file from another of the same name. */
-static int read_head(Import *import) {
-        _cleanup_free_ char *head = malloc(HEAD_SIZE);
-        ssize_t n;
-
-        if (!head)
-                return out_of_memory();
-        n = pread(import->fd, head, HEAD_SIZE, 0);
-        if (n < 0) {
-                ctl_error(import->path, "%s", strerror(errno));
-                return EXIT_FAILED;
-        }
-        import->state.file_head = hash_crc32c(0, head, (size_t)n);
-        return EXIT_DONE;
-}
-
-static int begin_reader(Import *import) {
-        const char *type = command_value(&import->ctl->command, "type");
-        _cleanup_free_ char *problem = NULL;
-        RecordType wanted = type ? record_type(type) : RECORD_NONE;
-        int r;
-
-        if (type && wanted == RECORD_NONE)
-                return ctl_usage(import->ctl, "--type=%s: users, urls or events", type);
-        r = reader_new(import->fd,
-                       ends_with(import->path, ".jsonl") || ends_with(import->path, ".ndjson"),
-                       &import->reader);
-        if (r == 0)
-                r = reader_begin(import->reader, wanted, &problem);
-        if (r == -EINVAL) {
-                ctl_error(import->path, "%s", problem);
-                return EXIT_FAILED;
-        }
-        if (r < 0) {
-                ctl_error(import->path, "%s", strerror(-r));
-                return EXIT_FAILED;
-        }
-        import->state.type = reader_type(import->reader);
-        for (size_t i = 0; i < ELEMENTSOF(import->batches); i++)
-                if (batch_new(import->state.type, &import->batches[i]) < 0)
-                        return out_of_memory();
-        return EXIT_DONE;
-}
-
-/* ---- the state's file ---- */
-
-static bool same_import(const ImportState *a, const ImportState *b) {
-        return a->file_size == b->file_size && a->file_head == b->file_head &&
-               a->store == b->store && a->type == b->type;
-}
-
-static int state_failed(const Import *import, int r) {
-        switch (r) {
-        case -EEXIST:
-                ctl_error(import->path,
-                          "an import of it was interrupted: go on with --resume, or "
-                          "remove %s to begin again",
-                          import->state_path);
-                return EXIT_FAILED;
-        case -ENOENT:
-                ctl_error(import->path, "there is nothing to resume: %s is not there",
-                          import->state_path);
-                return EXIT_FAILED;
-        case -EWOULDBLOCK:
-                ctl_error(import->path, "another shortenerctl is importing it");
-                return EXIT_AGAIN;
-        case -EBADMSG:
-                ctl_error(import->state_path, "damaged: remove it and import without --resume; "
-                                              "rows that are in already are then refused");
-                return EXIT_FAILED;
-        default:
-                ctl_error(import->state_path, "%s", strerror(-r));
-                return EXIT_FAILED;
-        }
-}
-
-static int resume(Import *import, const ImportState *kept) {
-        int r;
-
-        if (!same_import(&import->state, kept)) {
-                ctl_error(import->path,
-                          "this is not the file or the store that was imported: "
-                          "remove %s and import without --resume",
-                          import->state_path);
-                return EXIT_FAILED;
-        }
-        import->state = *kept;
-        import->resumed = true;
-        import->target.unsettled = true;
-        r = reader_seek(import->reader, kept->offset, kept->line);
-        if (r < 0) {
-                ctl_error(import->path, "%s", strerror(-r));
-                return EXIT_FAILED;
-        }
-        return EXIT_DONE;
-}
-
-static int open_state(Import *import, bool wants_resume) {
-        ImportState kept = {};
-        int r;
-
-        owner_suspend();
-        r = import_file_open(import->state_path, wants_resume, &import->file, &kept);
-        owner_resume();
-        if (r < 0)
-                return state_failed(import, r);
-        if (r == 1)
-                return resume(import, &kept);
-        return EXIT_DONE;
-}
-
-static int make_paths(Import *import) {
-        const char *errors = command_value(&import->ctl->command, "errors");
-        bool beside = import->is_file && !import->dry_run;
-
-        if (beside && asprintf(&import->state_path, "%s.state", import->path) < 0)
-                import->state_path = NULL;
-        if (errors)
-                import->errors_path = strdup(errors);
-        else if (beside && asprintf(&import->errors_path, "%s.errors", import->path) < 0)
-                import->errors_path = NULL;
-        return (beside && !import->state_path) || ((beside || errors) && !import->errors_path)
-                               ? out_of_memory()
-                               : EXIT_DONE;
-}
-
-static int open_store(Import *import) {
-        const char *url;
-        int r;
-
-        r = ctl_open(import->ctl, CTL_WRITE | CTL_BACKGROUND);
-        if (r != EXIT_DONE)
-                return r;
-        url = store_url_shown(import->ctl->store);
-        import->state.store = hash_crc32c(0, url, strlen(url));
-        import->state.key = hash_key_random();
-        import->target = (ImportTarget){
-                        .session = import->ctl->session,
-                        .code_length = import->ctl->options.links.code_length,
-                        .with_events = !reader_has(import->reader, FIELD_ID),
-        };
-        return EXIT_DONE;
-}
-
-static int begin(Import *import) {
-        bool wants_resume = command_flag(&import->ctl->command, "resume");
-        int r;
-
-        import->dry_run = command_flag(&import->ctl->command, "dry-run");
-        if (import->dry_run && wants_resume)
-                return ctl_usage(import->ctl, "--dry-run keeps nothing to --resume");
-        r = open_input(import);
-        if (r == EXIT_DONE && import->is_file)
-                r = read_head(import);
-        if (r == EXIT_DONE && wants_resume && !import->is_file)
-                return ctl_usage(import->ctl, "%s is no file: it cannot be resumed", import->path);
-        if (r == EXIT_DONE)
-                r = begin_reader(import);
-        if (r == EXIT_DONE)
-                r = make_paths(import);
-        if (r == EXIT_DONE && !import->dry_run)
-                r = open_store(import);
-        if (r == EXIT_DONE && import->state_path)
-                r = open_state(import, wants_resume);
-        if (r == EXIT_DONE && !import->resumed)
-                import->state.now_sec = (int64_t)(clock_realtime_usec() / USEC_PER_SEC);
-        if (r != EXIT_DONE)
-                return r;
-        r = row_errors_begin(&import->errors, import->path, import->errors_path,
-                             import->state.errors_size);
-        if (r < 0) {
-                ctl_error(import->errors_path, "%s", strerror(-r));
-                return EXIT_FAILED;
-        }
-        return EXIT_DONE;
 }
 
 /* ---- rows ---- */
@@ -477,30 +237,18 @@ static int finish(Import *import, int result, uint64_t usec) {
         return r == EXIT_DONE && import->state.n_skipped > 0 ? EXIT_FAILED : r;
 }
 
-static void done(Import *import) {
-        (void)import_file_close(import->file);
-        for (size_t i = 0; i < ELEMENTSOF(import->batches); i++)
-                (void)batch_free(import->batches[i]);
-        (void)reader_free(import->reader);
-        if (import->fd > STDERR_FILENO)
-                (void)close(import->fd);
-        free(import->state_path);
-        free(import->errors_path);
-        free(import);
-}
-
 int verb_import(Ctl *ctl) {
         Import *import = calloc(1, sizeof(*import));
         uint64_t began = clock_monotonic_usec();
         int r;
 
         if (!import)
-                return out_of_memory();
+                return ctl_store_failed(ctl, -ENOMEM);
         import->ctl = ctl;
         import->path = ctl->command.arguments[0];
         import->fd = -1;
         import->errors.fd = -1;
-        r = begin(import);
+        r = import_begin(import);
         if (r == EXIT_DONE) {
                 catch_signals();
                 progress_begin(&import->progress, STDERR_FILENO, import->path,
@@ -509,6 +257,6 @@ int verb_import(Ctl *ctl) {
                 progress_end(&import->progress);
                 r = finish(import, r, clock_monotonic_usec() - began);
         }
-        done(import);
+        import_done(import);
         return r;
 }

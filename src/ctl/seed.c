@@ -180,7 +180,9 @@ static int say_replaced(const Seed *seed) {
                 return ctl_store_failed(seed->ctl, r);
         if (totals.users + totals.urls + totals.events > 0)
                 ctl_error("seed",
-                          "replacing %" PRId64 " users, %" PRId64 " URLs, %" PRId64 " events in %s",
+                          "%s %" PRId64 " users, %" PRId64 " URLs, %" PRId64 " events in %s",
+                          command_flag(&seed->ctl->command, "dry-run") ? "would replace"
+                                                                       : "replacing",
                           totals.users, totals.urls, totals.events,
                           store_url_shown(seed->ctl->store));
         return EXIT_DONE;
