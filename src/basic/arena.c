@@ -4,13 +4,29 @@
  * The arena of one request. Chunks double in size up to CHUNK_MAX; a request larger than that gets
  * a chunk of its own size. The limit counts bytes as one endless chunk would lay them out: each
  * allocation begins at the next multiple of 16, so that many tiny ones cannot cost 16 times the
- * limit. Not thread safe.
+ * limit. With AddressSanitizer, bytes that are not handed out (any more) are poisoned, so that a
+ * slice that outlived the reset is found. Not thread safe.
  */
 
 #include <stdarg.h>
 #include <stdio.h>
 
 #include "basic/arena.h"
+
+#ifdef __has_feature
+# if __has_feature(address_sanitizer)
+#  define POISONING 1
+# endif
+#endif
+#ifdef __SANITIZE_ADDRESS__
+# define POISONING 1
+#endif
+#ifdef POISONING
+# include <sanitizer/asan_interface.h>
+#else
+# define ASAN_POISON_MEMORY_REGION(data, size)   ((void)(data), (void)(size))
+# define ASAN_UNPOISON_MEMORY_REGION(data, size) ((void)(data), (void)(size))
+#endif
 
 #define ALIGNMENT ((size_t)16)
 #define CHUNK_MIN ((size_t)4096) /* bytes, the header included */
@@ -30,6 +46,7 @@ static size_t align(size_t size) {
 static ArenaChunk *chunk_free(ArenaChunk *chunk) {
         ArenaChunk *older = chunk->older;
 
+        ASAN_UNPOISON_MEMORY_REGION(chunk->data, chunk->size - sizeof(*chunk));
         free(chunk);
         return older;
 }
@@ -38,6 +55,8 @@ static void use_chunk(Arena *arena, ArenaChunk *chunk) {
         arena->chunk = chunk;
         arena->next = chunk ? chunk->data : NULL;
         arena->end = chunk ? (char *)chunk + chunk->size : NULL;
+        if (chunk)
+                ASAN_POISON_MEMORY_REGION(chunk->data, chunk->size - sizeof(*chunk));
 }
 
 /* A chunk with room for size (aligned) bytes becomes the newest one. */
@@ -93,6 +112,7 @@ void *arena_alloc(Arena *arena, size_t size) {
         if (room > (size_t)(arena->end - arena->next) && !add_chunk(arena, room))
                 goto overflow;
         place = arena->next;
+        ASAN_UNPOISON_MEMORY_REGION(place, size);
         arena->next += room;
         arena->n_bytes = start + size;
         return place;

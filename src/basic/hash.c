@@ -16,6 +16,10 @@
 #define FNV_OFFSET        0xCBF29CE484222325ULL
 #define FNV_PRIME         0x00000100000001B3ULL
 
+typedef struct SipState {
+        uint64_t a, b, c, d; /* v0 to v3 of the paper */
+} SipState;
+
 static uint32_t crc_tables[8][256];
 
 static uint64_t read_le64(const void *p) {
@@ -25,21 +29,37 @@ static uint64_t read_le64(const void *p) {
         return le64toh(value);
 }
 
-static uint64_t rotate(uint64_t x, unsigned n) {
+static uint32_t read_le32(const void *p) {
+        uint32_t value;
+
+        memcpy(&value, p, sizeof(value));
+        return le32toh(value);
+}
+
+/* The last n bytes (1 to 7) of a text as a number, by reads that may overlap. */
+static uint64_t read_tail(const char *p, size_t n) {
+        if (n >= 4)
+                return read_le32(p) | (uint64_t)read_le32(p + n - 4) << 8 * (n - 4);
+        return (uint64_t)(unsigned char)p[0] | (uint64_t)(unsigned char)p[n / 2] << n / 2 * 8 |
+               (uint64_t)(unsigned char)p[n - 1] << (n - 1) * 8;
+}
+
+static inline uint64_t rotate(uint64_t x, unsigned n) {
         return x << n | x >> (64 - n);
 }
 
-static void sip_round(uint64_t v[4]) {
-        v[0] += v[1];
-        v[1] = rotate(v[1], 13) ^ v[0];
-        v[0] = rotate(v[0], 32);
-        v[2] += v[3];
-        v[3] = rotate(v[3], 16) ^ v[2];
-        v[0] += v[3];
-        v[3] = rotate(v[3], 21) ^ v[0];
-        v[2] += v[1];
-        v[1] = rotate(v[1], 17) ^ v[2];
-        v[2] = rotate(v[2], 32);
+/* Always inlined, so that the state stays in registers. */
+static inline __attribute__((always_inline)) void sip_round(SipState *v) {
+        v->a += v->b;
+        v->b = rotate(v->b, 13) ^ v->a;
+        v->a = rotate(v->a, 32);
+        v->c += v->d;
+        v->d = rotate(v->d, 16) ^ v->c;
+        v->a += v->d;
+        v->d = rotate(v->d, 21) ^ v->a;
+        v->c += v->b;
+        v->b = rotate(v->b, 17) ^ v->c;
+        v->c = rotate(v->c, 32);
 }
 
 __attribute__((constructor)) static void fill_crc_tables(void) {
@@ -66,6 +86,11 @@ __attribute__((target("sse4.2"))) static uint32_t crc32c_sse42(uint32_t crc, con
         for (; len >= 8; data += 8, len -= 8)
                 state = __builtin_ia32_crc32di(state, read_le64(data));
         crc = (uint32_t)state;
+        if (len >= 4) {
+                crc = __builtin_ia32_crc32si(crc, read_le32(data));
+                data += 4;
+                len -= 4;
+        }
         for (; len > 0; data++, len--)
                 crc = __builtin_ia32_crc32qi(crc, (unsigned char)*data);
         return ~crc;
@@ -84,7 +109,7 @@ HashKey hash_key_random(void) {
 }
 
 uint64_t hash_keyed(const HashKey *key, Slice s) {
-        uint64_t v[4] = {
+        SipState v = {
                         key->k0 ^ 0x736F6D6570736575ULL,
                         key->k1 ^ 0x646F72616E646F6DULL,
                         key->k0 ^ 0x6C7967656E657261ULL,
@@ -96,20 +121,20 @@ uint64_t hash_keyed(const HashKey *key, Slice s) {
         for (; s.len - i >= 8; i += 8) {
                 uint64_t word = read_le64(s.data + i);
 
-                v[3] ^= word;
-                sip_round(v);
-                v[0] ^= word;
+                v.d ^= word;
+                sip_round(&v);
+                v.a ^= word;
         }
-        for (unsigned shift = 0; i < s.len; i++, shift += 8)
-                last |= (uint64_t)(unsigned char)s.data[i] << shift;
-        v[3] ^= last;
-        sip_round(v);
-        v[0] ^= last;
-        v[2] ^= 0xFF;
-        sip_round(v);
-        sip_round(v);
-        sip_round(v);
-        return v[0] ^ v[1] ^ v[2] ^ v[3];
+        if (i < s.len)
+                last |= read_tail(s.data + i, s.len - i);
+        v.d ^= last;
+        sip_round(&v);
+        v.a ^= last;
+        v.c ^= 0xFF;
+        sip_round(&v);
+        sip_round(&v);
+        sip_round(&v);
+        return v.a ^ v.b ^ v.c ^ v.d;
 }
 
 uint64_t hash_plain(Slice s) {
@@ -137,9 +162,10 @@ uint32_t hash_crc32c_portable(uint32_t crc, const void *data, size_t len) {
         for (; len >= 8; p += 8, len -= 8) {
                 uint64_t word = read_le64(p) ^ crc;
 
-                crc = 0;
-                for (unsigned i = 0; i < 8; i++)
-                        crc ^= crc_tables[7 - i][word >> 8 * i & 0xFF];
+                crc = crc_tables[7][word & 0xFF] ^ crc_tables[6][word >> 8 & 0xFF] ^
+                      crc_tables[5][word >> 16 & 0xFF] ^ crc_tables[4][word >> 24 & 0xFF] ^
+                      crc_tables[3][word >> 32 & 0xFF] ^ crc_tables[2][word >> 40 & 0xFF] ^
+                      crc_tables[1][word >> 48 & 0xFF] ^ crc_tables[0][word >> 56];
         }
         for (; len > 0; p++, len--)
                 crc = crc >> 8 ^ crc_tables[0][(crc ^ *p) & 0xFF];

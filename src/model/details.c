@@ -46,6 +46,19 @@ static void put_unit(Sink *sink, uint32_t unit) {
         put(sink, slice_make(text, sizeof(text)));
 }
 
+/* The length of the run from at on that needs no escape. */
+static size_t plain_length(Slice s, size_t at) {
+        size_t n = 0;
+
+        for (; at + n < s.len; n++) {
+                unsigned char c = (unsigned char)s.data[at + n];
+
+                if (c < 0x20 || c >= 0x80 || c == '"' || c == '\\')
+                        break;
+        }
+        return n;
+}
+
 static void put_character(Sink *sink, uint32_t c) {
         static const char letters[] = {['\b'] = 'b', ['\f'] = 'f', ['\n'] = 'n', ['\r'] = 'r',
                                        ['\t'] = 't', ['"'] = '"',  ['\\'] = '\\'};
@@ -68,8 +81,13 @@ static void put_string(Sink *sink, Slice s) {
 
         put_byte(sink, '"');
         while (at < s.len) {
+                size_t n = plain_length(s, at);
                 uint32_t c;
 
+                put(sink, slice_make(s.data + at, n));
+                at += n;
+                if (at == s.len)
+                        break;
                 if (utf8_next(s, &at, &c) < 0) {
                         c = REPLACEMENT;
                         at++;

@@ -234,7 +234,7 @@ static int restore(Masked *masked, Slice original, Slice ascii, Slice *ret) {
         while (more) {
                 Slice label, before;
                 char *out = masked->text + len;
-                size_t n;
+                size_t n = 0;
 
                 more = slice_cut(ascii, '.', &label, &ascii);
                 if (slice_cut(original, '.', &before, &original) != more ||

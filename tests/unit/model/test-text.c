@@ -137,8 +137,7 @@ static void test_email(void **state) {
                         "a\t@b.c",
                         "a@b.c\n",
                         "a@b\xC2\xA0.c",
-                        "a@\xE3\x80\x80"
-                        "b.c",
+                        "a@\343\200\200b.c",
                         "a@b.\xFF",
                         "a.b",
                         "a@b,c",
