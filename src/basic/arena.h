@@ -20,8 +20,9 @@ typedef struct Arena {
         ArenaChunk *chunk; /* newest first; each owns its bytes */
         char *next;        /* first free byte of the newest chunk */
         char *end;
-        size_t n_bytes; /* handed out since the reset */
-        size_t limit;   /* bytes that may be handed out between resets; 0: no limit */
+        size_t n_bytes; /* handed out since the reset, with the gaps that alignment leaves between
+                         */
+        size_t limit;   /* of n_bytes; 0: no limit */
         bool overflow;  /* an allocation failed since the reset */
 } Arena;
 

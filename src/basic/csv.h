@@ -5,7 +5,8 @@
  * CSV (RFC 4180): a reader that takes the text in pieces of any size and hands out rows, and a
  * writer. CRLF or LF; a UTF-8 byte order mark at the very start is dropped; a quoted field may
  * hold line ends. Memory is bounded by one row (CSV_ROW_MAX). A row that is broken (a stray quote,
- * too long, too many fields) is handed out with a flag and reading goes on with the next line.
+ * too long, too many fields, a quote that is never closed) is handed out with a flag and reading
+ * goes on with the line behind the one that it began on. A CR without LF, and NUL, are data.
  */
 
 #include <stdbool.h>
@@ -22,7 +23,7 @@ typedef struct CsvRow {
         size_t n_fields;
         uint64_t line;   /* 1-based number of the line that the row began on */
         uint64_t offset; /* byte offset in the whole input of the row's first byte */
-        bool broken;     /* fields are not to be trusted */
+        bool broken;     /* there are no fields (n_fields is 0) */
 } CsvRow;
 
 typedef struct CsvReader CsvReader;
