@@ -19,8 +19,10 @@
 #define UNIT        16u /* entries are aligned to this */
 #define ENTRY_MAX   (64u + MODEL_CODE_MAX + 3 * MODEL_TARGET_MAX + 16u)
 #define GAP         (2 * ENTRY_MAX)
-#define CHANCES_MAX 8u /* used entries that one insert may spare */
-#define LOAD_NUM    3u /* slots in use stay below 3/4 */
+#define CHANCES_MAX 32u /* used entries that one insert may spare */
+#define SLOTS_FIRST 4096u
+#define HUGE_FROM   (64u * 1024) /* slots from which huge pages are worth their memory */
+#define LOAD_NUM    3u           /* slots in use stay below 3/4 */
 #define LOAD_DEN    4u
 
 #define PREFIX SLICE("Location: ")
@@ -50,10 +52,12 @@ struct RedirectCache {
         Slot *slots;
         char *log;
         HashKey key;
-        uint64_t n_slots;
-        uint64_t log_size; /* bytes, a multiple of UNIT */
-        uint64_t head;     /* next byte to write */
-        uint64_t tail;     /* oldest entry; == head only when empty */
+        uint64_t n_slots; /* in use as a table; grows by doubling, so that few links touch few pages
+                           */
+        uint64_t n_slots_max; /* that there is room for */
+        uint64_t log_size;    /* bytes, a multiple of UNIT */
+        uint64_t head;        /* next byte to write */
+        uint64_t tail;        /* oldest entry; == head only when empty */
         uint64_t n_entries;
         uint64_t n_evictions;
         uint64_t size; /* of the mapping */
@@ -74,9 +78,10 @@ int redirect_cache_new(uint64_t size, RedirectCache **ret) {
                 return -ENOMEM;
         }
         cache->size = size;
-        cache->n_slots = MIN(size / 8 / sizeof(Slot), (uint64_t)UINT32_MAX);
-        cache->log = (char *)(cache->slots + cache->n_slots);
-        cache->log_size = (size - cache->n_slots * sizeof(Slot)) & ~(uint64_t)(UNIT - 1);
+        cache->n_slots_max = MIN(size / 8 / sizeof(Slot), (uint64_t)UINT32_MAX);
+        cache->n_slots = MIN(cache->n_slots_max, SLOTS_FIRST);
+        cache->log = (char *)(cache->slots + cache->n_slots_max);
+        cache->log_size = (size - cache->n_slots_max * sizeof(Slot)) & ~(uint64_t)(UNIT - 1);
         cache->key = hash_key_random();
         *ret = cache;
         return 0;
@@ -189,11 +194,14 @@ static void tail_forward(RedirectCache *cache, uint32_t size) {
                 cache->tail = 0;
 }
 
-/* Moves the oldest entry to the head, when it fits there without a wrap. */
+/* Moves the oldest entry to the head, when there is room. */
 static bool spare_tail(RedirectCache *cache, Entry *entry) {
         Slot *slot = slot_of(cache, entry);
         uint32_t size = entry->size;
 
+        if (cache->tail <= cache->head && cache->log_size - cache->head < size &&
+            cache->tail > size)
+                wrap_head(cache);
         if (room_at_head(cache) < size)
                 return false;
         entry->used = false;
@@ -222,12 +230,45 @@ static void drop_tail(RedirectCache *cache, unsigned *chances) {
         tail_forward(cache, size);
 }
 
+static void slot_put(RedirectCache *cache, Slot slot) {
+        uint64_t i = tag_home(cache, slot.tag);
+
+        while (cache->slots[i].place != 0)
+                i = slot_next(cache, i);
+        cache->slots[i] = slot;
+}
+
+/* Twice the slots: a tag alone tells its new home, so that no entry is read. Takes milliseconds at
+ * a million links, and happens some ten times in a process' life. Without memory for the copy it
+ * stays as it is: make_room() then evicts. */
+static void grow_slots(RedirectCache *cache) {
+        uint64_t n = cache->n_slots, bytes = n * sizeof(Slot);
+        Slot *old = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+        if (old == MAP_FAILED)
+                return;
+        memcpy(old, cache->slots, bytes);
+        memset(cache->slots, 0, bytes);
+        cache->n_slots = MIN(2 * n, cache->n_slots_max);
+        if (cache->n_slots > HUGE_FROM)
+                (void)madvise(cache->slots, cache->size, MADV_HUGEPAGE);
+        for (uint64_t i = 0; i < n; i++)
+                if (old[i].place != 0)
+                        slot_put(cache, old[i]);
+        (void)munmap(old, bytes);
+}
+
+static bool slots_full(const RedirectCache *cache) {
+        return cache->n_entries + 1 > cache->n_slots / LOAD_DEN * LOAD_NUM;
+}
+
 /* Makes size bytes free at the head, GAP behind them, and a free slot. */
 static Entry *make_room(RedirectCache *cache, uint32_t size) {
         unsigned chances = CHANCES_MAX;
 
-        while (cache->n_entries + 1 > cache->n_slots / LOAD_DEN * LOAD_NUM ||
-               log_free(cache) < (uint64_t)size + GAP)
+        if (slots_full(cache) && cache->n_slots < cache->n_slots_max)
+                grow_slots(cache);
+        while (slots_full(cache) || log_free(cache) < (uint64_t)size + GAP)
                 drop_tail(cache, &chances);
         if (cache->tail <= cache->head && cache->log_size - cache->head < size) {
                 while (cache->tail <= cache->head && cache->head != 0 &&
@@ -291,7 +332,6 @@ void redirect_cache_insert(RedirectCache *cache, const CacheFill *fill) {
         uint32_t tag = code_tag(cache, fill->code);
         Slot *slot = slot_find(cache, tag, fill->code);
         Entry *entry;
-        uint64_t i;
 
         CHECK(fill->code.len <= MODEL_CODE_MAX && size <= ENTRY_MAX);
         size = (size + UNIT - 1) & ~(uint64_t)(UNIT - 1);
@@ -301,9 +341,7 @@ void redirect_cache_insert(RedirectCache *cache, const CacheFill *fill) {
         }
         entry = make_room(cache, (uint32_t)size);
         entry_write(entry, fill, (uint32_t)size);
-        for (i = tag_home(cache, tag); cache->slots[i].place != 0;)
-                i = slot_next(cache, i);
-        cache->slots[i] = (Slot){tag, (uint32_t)(cache->head / UNIT + 1)};
+        slot_put(cache, (Slot){tag, (uint32_t)(cache->head / UNIT + 1)});
         cache->n_entries++;
         cache->head += size;
 }
@@ -311,6 +349,7 @@ void redirect_cache_insert(RedirectCache *cache, const CacheFill *fill) {
 void redirect_cache_clear(RedirectCache *cache) {
         /* Fresh zero pages instead of a memset: the memory goes back to the kernel as well. */
         CHECK(madvise(cache->slots, cache->size, MADV_DONTNEED) == 0);
+        cache->n_slots = MIN(cache->n_slots_max, SLOTS_FIRST);
         cache->head = cache->tail = 0;
         cache->n_entries = 0;
 }

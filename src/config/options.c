@@ -217,7 +217,7 @@ const ConfigOption options_table[] = {
                                 .type = CONFIG_SIZE,
                                 .offset = offsetof(Options, cache.size),
                                 .initial = "64M",
-                                .min = 64 * KIB,
+                                .min = 256 * KIB,
                                 .max = TIB,
                                 .help = "Memory of the redirect cache",
                 },

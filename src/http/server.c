@@ -6,6 +6,7 @@
  */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
@@ -103,7 +104,8 @@ int http_server_listen(HttpServer *server, int fd) {
 
         if (server->n_listeners == LISTENERS_MAX)
                 return -E2BIG;
-        if (getsockname(fd, (struct sockaddr *)&address, &len) < 0)
+        if (getsockname(fd, (struct sockaddr *)&address, &len) < 0 ||
+            fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
                 return -errno;
         server->listeners[server->n_listeners].fd = fd;
         server->listeners[server->n_listeners].local = address.ss_family == AF_UNIX;

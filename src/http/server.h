@@ -75,7 +75,7 @@ DEFINE_CLEANUP(HttpServer, http_server_free)
 
 void http_server_trust(HttpServer *server, const AddressPrefix *trusted, size_t n);
 
-/* Takes a listening, non-blocking socket. */
+/* Takes a listening socket and makes it non-blocking. */
 int http_server_listen(HttpServer *server, int fd) _must_check_;
 /* The inner epoll: readable when a turn has something to do. */
 int http_server_fd(const HttpServer *server);
