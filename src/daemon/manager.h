@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * The Manager owns every part of a running shortenerd and is the only object that knows them all.
+ * It belongs to the main thread, which becomes the loop.
+ */
+
+#include <systemd/sd-event.h>
+
+#include "clicks/shipper.h"
+#include "config/options.h"
+#include "daemon/routes.h"
+#include "front/front.h"
+#include "sys/log.h"
+#include "work/hooks.h"
+#include "work/pool.h"
+#include "work/resolver.h"
+#include "work/thread.h"
+
+#define MANAGER_ROUTES_MAX 64u
+
+/* What the command line said. */
+typedef struct Arguments {
+        const char *instance;
+        const char *config;
+        bool config_required;
+        const char **set; /* "SECTION.KEY=VALUE", NULL terminated */
+        LogFormat log_format;
+        bool check_config, dump_config;
+} Arguments;
+
+typedef struct Manager {
+        const Arguments *arguments;
+        Options options;
+        char *runtime_directory;
+        char *spool_directory;
+
+        sd_event *event;
+        Metrics *metrics;
+        HttpRouter *router;
+        HostPage *page;
+        HostSlot *slot;
+        Store *store;
+        RedirectCache *cache;
+        Spool *spool;
+        Shipper *shipper;
+        HostWriter shipper_writer;
+        HttpServer *server;
+        Outbox *calls;   /* finished ones, from the workers */
+        Outbox *lookups; /* from the resolver */
+        Pool *pool;
+        Resolver *resolver;
+        Thread *log_thread, *spool_thread, *shipper_thread;
+        AddressPrefix *trusted;
+        size_t n_trusted;
+        CallContext context;
+        Front front;
+
+        /* Metrics' label of each route, by index in routes[]; the last label stands for unknown. */
+        const char *endpoints[MANAGER_ROUTES_MAX];
+        size_t n_endpoints;
+        const char *methods[HTTP_METHODS];
+
+        /* Requests that are out, by deadline; and those that wait for visits to be shipped. */
+        ListNode jobs, imports, waiting;
+        size_t n_jobs;
+
+        sd_event_source *tick, *deadlines, *visits;
+        uint64_t tick_due_usec; /* when the tick should have come, for the loop's lag */
+        unsigned n_ticks;
+        bool draining;
+        bool store_was_up;
+        bool watchdog_held;
+        uint64_t drain_until_usec;
+        uint64_t requests_at_status; /* for req/s in STATUS= */
+        uint64_t status_usec;
+        char status[160];
+} Manager;
+
+/* start.c: 0, or an exit status (1, 78), with the reason logged. */
+int manager_start(Manager *manager, const Arguments *arguments);
+/* Runs until it is told to stop; then drains and takes everything down. */
+int manager_run(Manager *manager);
+void manager_done(Manager *manager);
+
+/* settings.c */
+int manager_load_options(const Arguments *arguments, Options *ret, char **ret_error) _must_check_;
+int manager_apply_trusted(Manager *manager) _must_check_;
+int manager_log_level(const Options *options);
+void manager_reload(Manager *manager);
+
+/* job.c: requests between the connections and workers, see there. */
+void job_ops(Manager *manager, HttpServerOps *ret);
+void job_calls_done(Manager *manager);
+void job_lookups_done(Manager *manager);
+void job_expire(Manager *manager, uint64_t now_usec);
+void job_check_visits(Manager *manager, uint64_t now_usec);
+
+/* watch.c: the tick. */
+void manager_tick(Manager *manager, uint64_t now_usec);
+void manager_collect_metrics(Manager *manager);

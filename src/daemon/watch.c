@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * What the loop looks after ten times a second: the host page, time limits of connections, the
+ * state that operators see (STATUS=, metrics, messages on a change), the watchdog's gate, the end
+ * of a drain.
+ */
+
+#include <stdio.h>
+#include <systemd/sd-daemon.h>
+
+#include "basic/clock.h"
+#include "daemon/manager.h"
+
+#define SECOND_TICKS 10u /* ticks of manager_tick() a second */
+#define STUCK_USEC   (5 * USEC_PER_SEC)
+#define STATUS_USEC  (5 * USEC_PER_SEC)
+
+#define MESSAGE_STORE_AWAY "0f6b7d1d5c634a9ea7d1c8a35a0f4b52"
+#define MESSAGE_STORE_BACK "6f3e4f8b4b1c4cf6a0f5c7a0d9f1a6de"
+#define MESSAGE_STUCK      "a9d2f0b47f6d4e0c8a4cb40c6f2b9d11"
+
+static void watch_store(Manager *manager) {
+        bool up = store_is_up(manager->store);
+
+        if (up == manager->store_was_up)
+                return;
+        manager->store_was_up = up;
+        if (up)
+                log_entry(LOG_NOTICE, MESSAGE_STORE_BACK, NULL, 0, "store is back: %s",
+                          store_url_shown(manager->store));
+        else
+                log_entry(LOG_WARNING, MESSAGE_STORE_AWAY, NULL, 0,
+                          "store is away: %s: cached redirects go on, visits wait in the spool",
+                          store_url_shown(manager->store));
+}
+
+/* The watchdog is fed by sd-event while the loop turns; a worker that hangs in our own code, not in
+ * the store's, must starve it. */
+static void watch_workers(Manager *manager, uint64_t now_usec) {
+        bool stuck = pool_stuck(manager->pool, STUCK_USEC) ||
+                     (!shipper_in_store(manager->shipper) &&
+                      now_usec - MIN(now_usec, shipper_alive_usec(manager->shipper)) > STUCK_USEC);
+
+        if (stuck == manager->watchdog_held)
+                return;
+        manager->watchdog_held = stuck;
+        (void)sd_event_set_watchdog(manager->event, !stuck);
+        if (stuck)
+                log_entry(LOG_ERR, MESSAGE_STUCK, NULL, 0,
+                          "a worker hangs outside the store: the watchdog is no longer fed");
+}
+
+/* Hits of all redirects in percent; -1 before the first. */
+static int hit_percent(const Manager *manager) {
+        double hits = metric_get(manager->metrics, METRIC_CACHE_HITS),
+               all = hits + metric_get(manager->metrics, METRIC_CACHE_MISSES);
+
+        return all > 0 ? (int)(100 * hits / all) : -1;
+}
+
+static void notify_status(Manager *manager, uint64_t now_usec) {
+        uint64_t requests = metrics_requests(manager->metrics),
+                 span = now_usec - manager->status_usec;
+        int percent = hit_percent(manager);
+        ShipperStats stats;
+        char text[sizeof manager->status], hits[32] = "";
+
+        if (span < STATUS_USEC)
+                return;
+        shipper_stats(manager->shipper, &stats);
+        if (percent >= 0)
+                (void)snprintf(hits, sizeof hits, "hit %d %%, ", percent);
+        (void)snprintf(text, sizeof text, "STATUS=%ju req/s, %sstore %s, %ju clicks pending",
+                       (uintmax_t)((requests - manager->requests_at_status) * USEC_PER_SEC / span),
+                       hits, store_is_up(manager->store) ? "up" : "away", (uintmax_t)stats.pending);
+        manager->requests_at_status = requests;
+        manager->status_usec = now_usec;
+        if (strcmp(text, manager->status) == 0)
+                return;
+        memcpy(manager->status, text, sizeof text);
+        (void)sd_notify(0, text);
+}
+
+static void every_second(Manager *manager, uint64_t now_usec) {
+        http_server_tick(manager->server, now_usec);
+        host_page_sweep(manager->page);
+        host_slot_heartbeat(manager->slot);
+        watch_store(manager);
+        watch_workers(manager, now_usec);
+        notify_status(manager, now_usec);
+}
+
+static bool drained(const Manager *manager, uint64_t now_usec) {
+        return http_server_idle(manager->server) || now_usec >= manager->drain_until_usec;
+}
+
+void manager_tick(Manager *manager, uint64_t now_usec) {
+        uint64_t due = manager->tick_due_usec;
+
+        metric_set(manager->metrics, METRIC_LOOP_LAG,
+                   (double)(now_usec - MIN(now_usec, due)) / (double)USEC_PER_SEC);
+        if (host_page_check(manager->page))
+                redirect_cache_clear(manager->cache);
+        if (manager->draining) {
+                http_server_tick(manager->server, now_usec);
+                if (drained(manager, now_usec))
+                        (void)sd_event_exit(manager->event, 0);
+        }
+        if (++manager->n_ticks % SECOND_TICKS == 0)
+                every_second(manager, now_usec);
+}
+
+static void collect_cache(Manager *manager) {
+        bool up = store_is_up(manager->store);
+        ResolverStats resolver;
+        CacheStats cache;
+
+        redirect_cache_stats(manager->cache, &cache);
+        resolver_stats(manager->resolver, &resolver);
+        metric_set(manager->metrics, METRIC_CACHE_ENTRIES, (double)cache.n_entries);
+        metric_set(manager->metrics, METRIC_CACHE_BYTES, (double)cache.n_bytes);
+        metric_set(manager->metrics, METRIC_CACHE_EVICTIONS, (double)cache.n_evictions);
+        metric_set(manager->metrics, METRIC_CACHE_UNVERIFIED, up ? 0 : 1);
+        metric_set(manager->metrics, METRIC_STORE_UP, up ? 1 : 0);
+        metric_set(manager->metrics, METRIC_STORE_CIRCUIT, up ? 0 : 1);
+        metric_set(manager->metrics, METRIC_STORE_LATENCY,
+                   (double)resolver.ping_usec / (double)USEC_PER_SEC);
+        metric_set(manager->metrics, METRIC_LOOKUPS, (double)resolver.n_queries);
+        metric_set(manager->metrics, METRIC_ACTIVE_URLS, (double)MAX(resolver.active_urls, 0));
+}
+
+static void collect_clicks(Manager *manager) {
+        uint64_t now = clock_realtime_usec();
+        ShipperStats shipper;
+        SpoolStats spool;
+
+        spool_stats(manager->spool, &spool);
+        shipper_stats(manager->shipper, &shipper);
+        metric_set(manager->metrics, METRIC_CLICKS_APPENDED, (double)spool.appended);
+        metric_set(manager->metrics, METRIC_CLICKS_SHED, (double)spool.shed);
+        metric_set(manager->metrics, METRIC_SPOOL_SYNCS, (double)spool.syncs);
+        metric_set(manager->metrics, METRIC_SPOOL_ERRORS, (double)spool.errors);
+        metric_set(manager->metrics, METRIC_SPOOL_BYTES, (double)spool.bytes);
+        metric_set(manager->metrics, METRIC_CLICKS_SHIPPED, (double)shipper.shipped);
+        metric_set(manager->metrics, METRIC_CLICKS_BAD, (double)shipper.bad);
+        metric_set(manager->metrics, METRIC_CLICKS_DAMAGED, (double)shipper.damaged);
+        metric_set(manager->metrics, METRIC_CLICKS_PENDING, (double)shipper.pending);
+        metric_set(manager->metrics, METRIC_CLICKS_STOPPED, shipper.stopped ? 1 : 0);
+        metric_set(manager->metrics, METRIC_CLICKS_OLDEST,
+                   shipper.oldest_pending_usec == 0
+                                   ? 0
+                                   : (double)(now - MIN(now, shipper.oldest_pending_usec)) /
+                                                     (double)USEC_PER_SEC);
+}
+
+void manager_collect_metrics(Manager *manager) {
+        HttpServerStats server;
+
+        collect_cache(manager);
+        collect_clicks(manager);
+        http_server_stats(manager->server, &server);
+        metric_set(manager->metrics, METRIC_CONNS_IDLE, (double)server.n_idle);
+        metric_set(manager->metrics, METRIC_CONNS_READING, (double)server.n_reading);
+        metric_set(manager->metrics, METRIC_CONNS_WAITING, (double)server.n_waiting);
+        metric_set(manager->metrics, METRIC_CONNS_WRITING, (double)server.n_writing);
+        metric_set(manager->metrics, METRIC_CONNS_CLOSING, (double)server.n_closing);
+        metric_set(manager->metrics, METRIC_CONNS_ACCEPTED, (double)server.n_accepted);
+        metric_set(manager->metrics, METRIC_QUEUE_DEPTH, (double)pool_queue_depth(manager->pool));
+        metric_set(manager->metrics, METRIC_LOG_DROPS, (double)log_drops());
+}
