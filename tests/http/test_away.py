@@ -1,0 +1,64 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The store is away: cached redirects, /health and /metrics go on, the rest is 503 within a second,
+and afterwards everything that was spooled arrives."""
+
+import os
+import sqlite3
+import sys
+import time
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import harness
+
+SECONDS = 30 if os.environ.get("SHORTENER_TEST_LONG") else 4
+
+
+class Away(unittest.TestCase):
+    def setUp(self):
+        self.service = harness.Service()
+        self.addCleanup(self.service.close)
+        self.one = self.service.start()
+        self.url = self.one.create()
+        self.path = "/" + self.url["short_code"]
+        self.one.get(self.path)
+
+    def assert_goes_on(self, seconds):
+        end, n = time.monotonic() + seconds, 0
+        while time.monotonic() < end:
+            start = time.monotonic()
+            answer = self.one.get(self.path)
+            self.assertEqual((answer.status, answer.headers["X-Cache"]), (302, "HIT"))
+            self.assertEqual(self.one.get("/health").status, 200)
+            self.assertEqual(self.one.get("/metrics").status, 200)
+            self.assertLess(time.monotonic() - start, 0.5 * harness.SLOW)
+            n += 1
+            start = time.monotonic()
+            answer = self.one.post("/urls", {"url": "https://example.com/never"})
+            self.assertEqual((answer.status, answer.json), (503, {"error": "Service unavailable"}))
+            self.assertEqual(answer.headers["Retry-After"], "1")
+            self.assertLess(time.monotonic() - start, 1.0 * harness.SLOW)
+        return n
+
+    def assert_arrives(self, n):
+        def arrived():
+            answer = self.one.get(f"/urls/{self.url['id']}/stats")
+            return answer.status == 200 and answer.json["redirect_count"] == n
+        harness.wait_for(arrived, 15, f"{n} visits in the store")
+
+    def test_locked_file(self):
+        # WAL: a writer's lock keeps no reader out, so reads of the API may go on as well.
+        lock = sqlite3.connect(self.service.database, isolation_level=None)
+        lock.execute("BEGIN EXCLUSIVE")
+        n = self.assert_goes_on(SECONDS)
+        lock.execute("ROLLBACK")
+        lock.close()
+        self.assert_arrives(n + 1)
+        harness.wait_for(lambda: self.one.get("/ready").status == 200, what="/ready")
+        self.assertEqual(self.one.get("/health").json, {"database": "connected", "status": "ok"})
+        self.assertEqual(self.one.post("/urls", {"url": "https://example.com/again"}).status, 201)
+
+
+if __name__ == "__main__":
+    harness.main()

@@ -1,0 +1,197 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Start, stop, reload, activation, logs: what systemd and operators see."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import harness
+
+RESTARTS = 100 if os.environ.get("SHORTENER_TEST_LONG") else 10
+
+
+class Notify:
+    """A notification socket, as systemd's."""
+
+    def __init__(self, folder):
+        self.path = os.path.join(folder, "notify")
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.sock.bind(self.path)
+        self.sock.settimeout(10)
+        self.seen = []
+
+    def wait(self, text):
+        while not any(text in m for m in self.seen):
+            self.seen.append(self.sock.recv(4096).decode())
+
+    def close(self):
+        self.sock.close()
+
+
+class Lifecycle(unittest.TestCase):
+    def setUp(self):
+        self.service = harness.Service()
+        self.addCleanup(self.service.close)
+
+    def test_notifies(self):
+        notify = Notify(self.service.folder)
+        self.addCleanup(notify.close)
+        one = self.service.start(environment={"NOTIFY_SOCKET": notify.path, "WATCHDOG_USEC": "1000000"})
+        notify.wait("READY=1")
+        notify.wait("WATCHDOG=1")
+        one.signal(signal.SIGHUP)
+        notify.wait("RELOADING=1")
+        one.signal(signal.SIGTERM)
+        notify.wait("STOPPING=1")
+        self.assertEqual(one.process.wait(20), 0)
+
+    def test_store_visits_survive_stop(self):
+        one = self.service.start()
+        url = one.create()
+        for _ in range(10):
+            one.get("/" + url["short_code"])
+        self.assertEqual(one.stop(), 0)
+        one.start()
+        self.assertEqual(one.get(f"/urls/{url['id']}/stats").json["redirect_count"], 10)
+
+    def test_reload(self):
+        one = self.service.start()
+        with open(self.service.config, "w") as file:
+            file.write("[Links]\nCodeLength=12\n")
+        one.signal(signal.SIGHUP)
+        harness.wait_for(lambda: "configuration reloaded" in one.log(), what="reload")
+        self.assertEqual(len(one.create()["short_code"]), 12)
+        with open(self.service.config, "w") as file:
+            file.write("[Links]\nCodeLength=9\nNoSuch=1\n")
+        one.signal(signal.SIGHUP)
+        harness.wait_for(lambda: "not reloaded" in one.log(), what="refused reload")
+        self.assertIn("NoSuch", one.log())
+        self.assertEqual(len(one.create()["short_code"]), 12)
+
+    def test_second_of_the_same_name_refuses(self):
+        self.service.start("1")
+        second = self.service.instance("1")
+        second.start(wait=False)
+        self.assertEqual(second.process.wait(20), 1)
+        self.assertIn("running", second.log())
+
+    def test_bad_usage_and_configuration(self):
+        def run(*arguments, **environment):
+            return subprocess.run([harness.DAEMON, *arguments], capture_output=True, text=True, timeout=20,
+                                  env={**os.environ, **environment})
+        self.assertEqual(run("--nosuch").returncode, 2)
+        self.assertEqual(run("extra").returncode, 2)
+        self.assertEqual(run("--log-format=xml").returncode, 2)
+        self.assertEqual(run("--set=Server.Workers=0", "--check-config").returncode, 78)
+        self.assertEqual(run("--set=Server.NoSuch=1", "--check-config").returncode, 78)
+        self.assertEqual(run("--config=/nonexistent/file", "--check-config").returncode, 78)
+        self.assertEqual(run("--check-config").returncode, 0)
+        self.assertIn("Workers=4", run("--dump-config").stdout)
+        self.assertIn("Workers=7", run("--dump-config", SHORTENER_SERVER_WORKERS="7").stdout)
+        self.assertRegex(run("--version").stdout, r"^shortenerd \d+\.\d+\.\d+\n$")
+        self.assertIn("--instance", run("--help").stdout)
+        folder = tempfile.mkdtemp(dir=self.service.folder)
+        nothing = run("--set=Server.RuntimeDirectory=" + folder, "--set=Clicks.Directory=" + folder + "/spool",
+                      "--set=Store.URL=sqlite:" + folder + "/db")
+        self.assertEqual((nothing.returncode, "nothing to listen on" in nothing.stderr), (78, True), nothing.stderr)
+
+    def test_listens_without_activation(self):
+        path = os.path.join(self.service.folder, "http.sock")
+        folder = tempfile.mkdtemp(dir=self.service.folder)
+        probe = harness.listener()
+        port = probe.getsockname()[1]
+        probe.close()
+        process = subprocess.Popen([harness.DAEMON, "--set=Server.RuntimeDirectory=" + folder,
+                                    "--set=Clicks.Directory=" + folder + "/spool",
+                                    "--set=Store.URL=sqlite:" + folder + "/db",
+                                    f"--set=Server.Listen=127.0.0.1:{port}", f"--set=Server.Listen=unix:{path}"],
+                                   stderr=subprocess.DEVNULL)
+        try:
+            harness.wait_for(lambda: os.path.exists(path), what="socket")
+
+            def ask(family, address):
+                with socket.socket(family, socket.SOCK_STREAM) as sock:
+                    sock.connect(address)
+                    sock.sendall(b"GET /health HTTP/1.0\r\n\r\n")
+                    return sock.recv(4096)
+            self.assertIn(b" 200 OK", ask(socket.AF_UNIX, path))
+            self.assertIn(b" 200 OK", ask(socket.AF_INET, ("127.0.0.1", port)))
+        finally:
+            process.terminate()
+            self.assertEqual(process.wait(20), 0)
+
+    def test_forwarded_for_counts_from_trusted_peers(self):
+        one = self.service.start(options=["Server.TrustedProxy=127.0.0.0/8"])
+        url = one.create()
+        for forwarded in ("203.0.113.9", "6.6.6.6, 203.0.113.9", "203.0.113.9, 127.0.0.5"):
+            one.get("/" + url["short_code"], headers={"X-Forwarded-For": forwarded})
+        events = [e for e in one.get(f"/urls/{url['id']}/events").json if e["event_type"] == "redirect"]
+        self.assertEqual([e["details"]["ip"] for e in events], ["203.0.113.9"] * 3)
+
+    def test_log_formats(self):
+        one = self.service.start()
+        one.get("/users", headers={"X-Request-Id": "find-me"})
+        harness.wait_for(lambda: "find-me" in one.log(), what="log line")
+        line = [l for l in one.log().splitlines() if "find-me" in l][0]
+        self.assertRegex(line, r"method=GET route=users.list_users status=200 duration_usec=\d+ remote_addr=127.0.0.1")
+        self.assertNotRegex(one.log(), r"route=(health|metrics|urls.redirect)")
+
+    def test_drain_answers_what_is_in_flight(self):
+        one = self.service.start()
+        url = one.create()
+        connection = one.connect()
+        one.get("/" + url["short_code"], connection=connection)
+        one.signal(signal.SIGTERM)
+        harness.wait_for(lambda: "stopping" in one.log(), what="drain")
+        answer = one.get("/" + url["short_code"], connection=connection)
+        self.assertEqual((answer.status, answer.headers["Connection"]), (302, "close"))
+        self.assertEqual(one.process.wait(20), 0)
+
+    def test_restarts_under_load_fail_nothing(self):
+        one = self.service.start()
+        url = one.create()
+        path, stop = "/" + url["short_code"], threading.Event()
+        counts, failures = [0] * 4, []
+
+        def visit(n):
+            connection = one.connect()
+            while not stop.is_set():
+                try:
+                    answer = one.get(path, connection=connection)
+                    counts[n] += 1
+                    if answer.status != 302:
+                        failures.append(answer)
+                except Exception as error:  # every error is a failed request
+                    failures.append(repr(error))
+                    connection.close()
+                    connection = one.connect()
+
+        threads = [threading.Thread(target=visit, args=(n,)) for n in range(4)]
+        for thread in threads:
+            thread.start()
+        for _ in range(RESTARTS):
+            at = sum(counts)
+            harness.wait_for(lambda: sum(counts) > at + 20, what="traffic")
+            self.assertEqual(one.stop(), 0)
+            one.start(wait=False)
+        harness.wait_for(lambda: sum(counts) > at + 40, what="traffic")
+        stop.set()
+        for thread in threads:
+            thread.join()
+        print(f"{RESTARTS} restarts, {sum(counts)} visits, {len(failures)} failures")
+        self.assertEqual(failures, [])
+        one.wait_ready()
+        self.assertEqual(one.get(f"/urls/{url['id']}/stats").json["redirect_count"], sum(counts))
+
+
+if __name__ == "__main__":
+    harness.main()
