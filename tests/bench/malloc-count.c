@@ -22,7 +22,8 @@ static pid_t main_thread;
 __attribute__((constructor)) static void begin(void) {
         const char *path = getenv("MALLOC_COUNT_FILE");
         int fd = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
-        void *map = fd < 0 ? MAP_FAILED : mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        void *map = fd < 0 ? MAP_FAILED
+                           : mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 
         main_thread = getpid();
         if (map != MAP_FAILED)

@@ -87,7 +87,7 @@ static void test_good(void **state) {
                         "Store.URL=sqlite:/tmp/x.db",
                         "Store.Timeout=10ms",
                         "Store.Timeout=1min",
-                        "Cache.Size=64K",
+                        "Cache.Size=256K",
                         "Clicks.Directory=/tmp/spool",
                         "Clicks.Sync=always",
                         "Clicks.Sync=off",
