@@ -21,7 +21,7 @@
 
 static Buffer *kept_errors; /* see ctl_keep_errors() */
 
-static void print_message(const char *what, const char *format, va_list arguments) {
+_printf_(2, 0) static void print_message(const char *what, const char *format, va_list arguments) {
         char text[2048];
 
         (void)vsnprintf(text, sizeof(text), format, arguments);
