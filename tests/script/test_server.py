@@ -4,7 +4,6 @@
 instances on one store; stopped by Ctrl-C, after which nothing of them runs any more."""
 
 import os
-import re
 import shutil
 import signal
 import socket
@@ -64,8 +63,15 @@ class Scripts(unittest.TestCase):
     def setUp(self):
         self.folder = tempfile.mkdtemp(prefix="test-server-")
         self.addCleanup(shutil.rmtree, self.folder)
+        self.addCleanup(self.remove_run)
         self.port = free_ports(2)
         self.arguments = [f"--port={self.port}", f"--store=sqlite:{self.folder}/links.db"]
+
+    def remove_run(self):
+        """The folder that script/server made below build/run for the test's store."""
+        for config in ROOT.glob("build/run/*/shortener.conf"):
+            if self.folder in config.read_text(encoding="utf-8"):
+                shutil.rmtree(config.parent)
 
     def get(self, port, path):
         with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
@@ -81,8 +87,6 @@ class Scripts(unittest.TestCase):
         server = Server(*self.arguments, "--instances", "2")
         self.assertIn(f"Serving on http://127.0.0.1:{self.port}\n", server.output, server.output)
         self.assertIn(f"Serving on http://127.0.0.1:{self.port + 1}\n", server.output)
-        run = Path(re.search(r"--config=(\S+)/shortener.conf", server.output).group(1))
-        self.addCleanup(shutil.rmtree, run)
         self.assertIn('"id":2000', self.get(self.port, "/urls/2000"))
         self.smoke(self.port)
         self.assertIn('"id":2001', self.get(self.port + 1, "/urls/2001"))
