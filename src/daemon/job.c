@@ -29,7 +29,8 @@ typedef struct Job {
         uint64_t deadline_usec; /* CLOCK_MONOTONIC */
         uint64_t visits_until_usec;
         HostVisits visits;
-        bool abandoned; /* 503 was sent; the thread is not back yet */
+        bool abandoned;      /* 503 was sent; the thread is not back yet */
+        CallContext context; /* as it was when the call was sent: a reload changes the manager's */
         Call call;
         Lookup lookup;
 } Job;
@@ -116,10 +117,11 @@ static void reject(Job *job) {
 }
 
 static void send_call(Job *job) {
+        job->context = job->manager->context;
         job->call = (Call){
                         .exchange = job->exchange,
                         .route = job->match.route,
-                        .context = &job->manager->context,
+                        .context = &job->context,
                         .id = job->match.id,
                         .deadline_usec = job->deadline_usec,
                         .now_usec = clock_realtime_usec(),

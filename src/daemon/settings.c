@@ -108,6 +108,7 @@ void manager_reload(Manager *manager) {
         config_free(options_table, n_options, &options);
         log_set_max_level(manager_log_level(&manager->options));
         manager->context.code_length = manager->options.links.code_length;
+        resolver_set_timeout(manager->resolver, manager->options.store.timeout_usec);
         r = manager_apply_trusted(manager);
         if (r < 0)
                 log_error("configuration: TrustedProxy=: %s", strerror(-r));

@@ -103,6 +103,7 @@ void conn_close(HttpConn *conn) {
         conn->held = false;
         conn->fd = fd_close(conn->fd);
         conn_settle_state(conn);
+        server_conn_freed(conn->server);
 }
 
 /* ---- sending ---- */

@@ -115,6 +115,9 @@ struct HttpServer {
         char *input; /* INPUT_SIZE */
 };
 
+/* server.c: a connection, and with it a descriptor, is free again: accepting may go on. */
+void server_conn_freed(HttpServer *server);
+
 /* conn.c */
 void conn_open(HttpServer *server, int fd, bool local);
 void conn_event(HttpConn *conn, uint32_t events);

@@ -125,6 +125,11 @@ static void accepting_set(HttpServer *server, bool on) {
                 (void)listener_arm(server, i, on);
 }
 
+void server_conn_freed(HttpServer *server) {
+        if (!server->draining)
+                accepting_set(server, true);
+}
+
 static void accept_all(HttpServer *server, size_t listener) {
         bool local = server->listeners[listener].local;
 
@@ -211,22 +216,10 @@ static void hold(HttpConn *conn, Slice answers, uint64_t token) {
         conn_settle_state(conn);
 }
 
-void http_server_flush(HttpServer *server) {
-        HttpSettle settle;
+static void send_batch(HttpServer *server) {
         uint64_t token = 0;
+        HttpSettle settle = server->ops.settle(server->ops.userdata, &token);
 
-        /* Connections that go on with kept input may add answers to this very flush. */
-        while (!list_empty(&server->again)) {
-                ListNode *node = list_first(&server->again);
-
-                list_remove(node);
-                conn_go_on(LIST_ENTRY(node, HttpConn, again));
-                if (server->out.len > OUT_KEEP)
-                        break;
-        }
-        if (list_empty(&server->batch))
-                return;
-        settle = server->ops.settle(server->ops.userdata, &token);
         if (settle == HTTP_SETTLE_FAIL)
                 fail_visits(server);
         while (!list_empty(&server->batch)) {
@@ -244,6 +237,20 @@ void http_server_flush(HttpServer *server) {
         buffer_clear(&server->out);
         if (server->out.size > OUT_KEEP)
                 buffer_done(&server->out);
+}
+
+void http_server_flush(HttpServer *server) {
+        do {
+                /* Connections that go on with kept input may add answers to this very flush. */
+                while (!list_empty(&server->again) && server->out.len <= OUT_KEEP) {
+                        ListNode *node = list_first(&server->again);
+
+                        list_remove(node);
+                        conn_go_on(LIST_ENTRY(node, HttpConn, again));
+                }
+                if (!list_empty(&server->batch))
+                        send_batch(server);
+        } while (!list_empty(&server->again));
 }
 
 static void refresh_now(HttpServer *server) {
@@ -337,9 +344,9 @@ void http_server_tick(HttpServer *server, uint64_t now_usec) {
                 }
         }
         http_server_flush(server);
-        if (!server->draining && (!list_empty(&server->lists[CONN_FREE]) ||
-                                  server->n_touched < server->options.max_connections))
-                accepting_set(server, true);
+        if (!list_empty(&server->lists[CONN_FREE]) ||
+            server->n_touched < server->options.max_connections)
+                server_conn_freed(server);
 }
 
 void http_server_drain(HttpServer *server, uint64_t grace_usec) {

@@ -24,7 +24,7 @@ struct Resolver {
         Outbox *done;
         Thread *thread;
         StoreSession *session;
-        uint64_t timeout_usec;
+        atomic_uint_fast64_t timeout_usec;
         uint64_t pinged_usec; /* CLOCK_MONOTONIC */
         Arena arena;
         atomic_uint_fast64_t n_queries;
@@ -85,7 +85,8 @@ static void resolve(Resolver *resolver, Lookup **batch, size_t n) {
                 batch[i]->mark = host_page_mark(resolver->page, batch[i]->counter);
         }
         n_links = distinct_links(batch, n, links);
-        r = resolver_session(resolver, clock_monotonic_usec() + resolver->timeout_usec);
+        r = resolver_session(resolver,
+                             clock_monotonic_usec() + atomic_load(&resolver->timeout_usec));
         if (r == 0)
                 r = store_urls_by_codes(resolver->session, &resolver->arena, links, n_links);
         atomic_fetch_add_explicit(&resolver->n_queries, 1, memory_order_relaxed);
@@ -104,7 +105,7 @@ static void ping(Resolver *resolver) {
         StoreTotals totals;
         int r;
 
-        r = resolver_session(resolver, start + resolver->timeout_usec);
+        r = resolver_session(resolver, start + atomic_load(&resolver->timeout_usec));
         if (r == 0)
                 r = store_ping(resolver->session);
         atomic_store(&resolver->ping_usec, clock_monotonic_usec() - start);
@@ -148,7 +149,7 @@ int resolver_new(size_t queue_max, uint64_t timeout_usec, Store *store, HostPage
         resolver->store = store;
         resolver->page = page;
         resolver->done = done;
-        resolver->timeout_usec = timeout_usec;
+        atomic_init(&resolver->timeout_usec, timeout_usec);
         atomic_init(&resolver->active_urls, -1);
         arena_init(&resolver->arena, 0);
         r = inbox_new(queue_max, &resolver->inbox);
@@ -176,6 +177,10 @@ Resolver *resolver_free(Resolver *resolver) {
 
 int resolver_push(Resolver *resolver, Lookup *lookup) {
         return inbox_push(resolver->inbox, &lookup->node);
+}
+
+void resolver_set_timeout(Resolver *resolver, uint64_t timeout_usec) {
+        atomic_store(&resolver->timeout_usec, timeout_usec);
 }
 
 void resolver_stats(const Resolver *resolver, ResolverStats *ret) {

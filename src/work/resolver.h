@@ -45,4 +45,5 @@ DEFINE_CLEANUP(Resolver, resolver_free)
 
 /* -ENOBUFS: too many wait. */
 int resolver_push(Resolver *resolver, Lookup *lookup) _must_check_;
+void resolver_set_timeout(Resolver *resolver, uint64_t timeout_usec);
 void resolver_stats(const Resolver *resolver, ResolverStats *ret); /* any thread */
