@@ -276,24 +276,25 @@ static void take_variables(const Resource *resource, const Slice *segments, Http
 }
 
 void http_router_match(const HttpRouter *router, HttpMethod method, Slice path, HttpMatch *ret) {
+        /* There is no path with these two, so there is nothing to find out about one. */
+        bool nowhere = method == HTTP_TRACE || method == HTTP_CONNECT;
         const Resource *resource = NULL;
         Slice segments[SEGMENTS_MAX];
-        HttpMatch match = {.allow = router->allow};
+        HttpMatch match = {0};
         size_t n;
 
         if (split(path, segments, &n))
                 resource = find_resource(router, segments, n);
         if (resource) {
                 take_variables(resource, segments, &match);
-                match.allow = resource->allow;
                 match.route = resource->routes[method == HTTP_HEAD ? HTTP_GET : method];
         }
-        if (method == HTTP_TRACE || method == HTTP_CONNECT)
-                match.status = 405; /* here nowhere, so there is nothing to find out */
-        else if (!resource && !slice_equal(path, SLICE("*")))
+        if (!resource && !nowhere && !slice_equal(path, SLICE("*")))
                 match.status = 404;
-        else if (!match.route)
+        else if (!match.route) {
                 match.status = method == HTTP_OPTIONS ? 200 : 405;
+                match.allow = resource ? resource->allow : router->allow;
+        }
         *ret = match;
 }
 

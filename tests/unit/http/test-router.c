@@ -65,6 +65,8 @@ static void assert_status(HttpMethod method, const char *path, int status, const
         assert_null(result.route);
         if (allow)
                 assert_string_equal(result.allow, allow);
+        else
+                assert_null(result.allow);
 }
 
 static void test_routes(void **state) {
