@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <systemd/sd-daemon.h>
+#include <unistd.h>
 
 #include "basic/clock.h"
 #include "daemon/manager.h"
@@ -43,11 +44,18 @@ static int on_lookups(sd_event_source *source _unused_, int fd _unused_, uint32_
         return 0;
 }
 
-static int on_durable(sd_event_source *source _unused_, int fd _unused_, uint32_t events _unused_,
+/* The disk has more of the spool, or a sync has failed. */
+static int on_durable(sd_event_source *source _unused_, int fd, uint32_t events _unused_,
                       void *userdata) {
         Manager *manager = userdata;
+        uint64_t n, seq;
 
+        (void)!read(fd, &n, sizeof n);
+        /* The batch is empty here: this repairs what a failed sync left behind. */
+        if (spool_flush(manager->spool, &seq) < 0)
+                http_server_fail_held(manager->server);
         http_server_release(manager->server, spool_durable(manager->spool));
+        http_server_flush(manager->server);
         return 0;
 }
 

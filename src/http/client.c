@@ -76,7 +76,7 @@ Slice http_conn_remote(const HttpConn *conn, const HttpHead *head, const char *b
 }
 
 static bool request_id_valid(Slice id) {
-        if (id.len < 1 || id.len > 64)
+        if (id.len < 1 || id.len > HTTP_REQUEST_ID_MAX)
                 return false;
         for (size_t i = 0; i < id.len; i++) {
                 char c = id.data[i];

@@ -24,8 +24,9 @@ char *conn_reserve(HttpConn *conn, size_t len) {
         char *p = buffer_reserve(out, conn->out_len + len);
 
         if (!p) {
-                /* No memory for an answer: the only honest thing left is to close. */
-                buffer_clear(out);
+                /* No memory for an answer: the only honest thing left is to close. Others'
+                 * answers stay where they are. */
+                out->failed = false;
                 conn->closing = true;
                 return NULL;
         }
@@ -84,19 +85,26 @@ void conn_settle_state(HttpConn *conn) {
                 conn_set_events(conn, EPOLLIN);
 }
 
-void conn_close(HttpConn *conn) {
-        if (conn->exchange) {
-                Exchange *exchange = conn->exchange;
+/* The exchange's answer, if it is out, will be dropped. */
+static void leave_exchange(HttpConn *conn) {
+        Exchange *exchange = conn->exchange;
 
-                conn->exchange = NULL;
-                exchange->conn = NULL;
-                if (!exchange->out)
-                        exchange_free(exchange);
-        }
+        if (!exchange)
+                return;
+        conn->exchange = NULL;
+        exchange->conn = NULL;
+        if (!exchange->out)
+                exchange_free(exchange);
+}
+
+void conn_close(HttpConn *conn) {
+        leave_exchange(conn);
         if (list_linked(&conn->batch))
                 list_remove(&conn->batch);
         if (list_linked(&conn->again))
                 list_remove(&conn->again);
+        if (list_linked(&conn->hold))
+                list_remove(&conn->hold);
         buffer_done(&conn->in);
         buffer_done(&conn->pending);
         conn->out_len = 0;
@@ -104,6 +112,13 @@ void conn_close(HttpConn *conn) {
         conn->fd = fd_close(conn->fd);
         conn_settle_state(conn);
         server_conn_freed(conn->server);
+}
+
+/* A visit that this turn's answers, or those held, tell of is not kept. */
+void conn_fail_visit(HttpConn *conn, Slice answers) {
+        leave_exchange(conn);
+        conn->visit = false;
+        conn_refuse_instead(conn, answers);
 }
 
 /* ---- sending ---- */
@@ -119,22 +134,31 @@ static void conn_sent_all(HttpConn *conn) {
                 list_append(&conn->server->again, &conn->again);
 }
 
+/* Behind what is queued already. */
+void conn_queue(HttpConn *conn, Slice answers) {
+        buffer_append(&conn->pending, answers);
+        if (conn->pending.failed)
+                conn_close(conn);
+        else
+                conn_settle_state(conn);
+}
+
 /* Sends as much as the socket takes; the rest becomes the connection's own. */
 void conn_send(HttpConn *conn, const char *data, size_t len) {
-        ssize_t n = send(conn->fd, data, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+        ssize_t n;
 
+        if (conn->pending.len > 0) {
+                conn_queue(conn, slice_make(data, len));
+                return;
+        }
+        n = send(conn->fd, data, len, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (n < 0 && errno != EAGAIN && errno != EINTR) {
                 conn_close(conn);
                 return;
         }
         n = MAX(n, 0);
         if ((size_t)n < len) {
-                buffer_append(&conn->pending, slice_make(data + n, len - (size_t)n));
-                if (conn->pending.failed) {
-                        conn_close(conn);
-                        return;
-                }
-                conn_settle_state(conn);
+                conn_queue(conn, slice_make(data + n, len - (size_t)n));
                 return;
         }
         if (conn->closing || conn->state == CONN_WRITE)
@@ -370,11 +394,12 @@ static void conn_readable(HttpConn *conn) {
                 conn_settle_state(conn);
 }
 
-/* Takes up input that was kept: more bytes came, or what stood in its way is done. */
+/* Takes up input that was kept: more bytes came, or what stood in its way is done. While answers
+ * are queued it waits: conn_sent_all() comes back here. */
 void conn_go_on(HttpConn *conn) {
         size_t used;
 
-        if (conn->in.len > 0 && !conn->closing) {
+        if (conn->in.len > 0 && !conn->closing && conn->pending.len == 0) {
                 used = conn_process(conn, conn->in.data, conn->in.len);
                 if (conn->fd < 0)
                         return;

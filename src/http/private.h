@@ -61,7 +61,8 @@ struct HttpConn {
         Exchange *exchange;
         uint64_t since_usec; /* entered the state, or last progress */
         uint64_t token;      /* of the hold */
-        ListNode batch;      /* in server->batch or server->held */
+        ListNode batch;      /* in server->batch */
+        ListNode hold;       /* in server->held */
         ListNode again;      /* in server->again: has input to go on with */
         Buffer in;           /* bytes that are no whole request yet */
         Buffer pending;      /* answers that did not go out at once */
@@ -74,7 +75,8 @@ struct HttpConn {
         bool trusted : 1; /* its X-Forwarded-For counts */
         bool closing : 1; /* no more requests; close behind what is queued */
         bool visit : 1;   /* this turn's answers tell of visits */
-        bool held : 1;
+        bool held : 1;    /* pending waits for http_server_release() */
+        bool partial : 1; /* of what is held the first bytes were sent already */
         bool eof : 1;
         uint8_t remote_len;
         char remote[ADDRESS_TEXT_SIZE];
@@ -122,16 +124,22 @@ void server_conn_freed(HttpServer *server);
 void conn_open(HttpServer *server, int fd, bool local);
 void conn_event(HttpConn *conn, uint32_t events);
 void conn_go_on(HttpConn *conn);
+void conn_queue(HttpConn *conn, Slice answers);
 void conn_send(HttpConn *conn, const char *data, size_t len);
 void conn_send_pending(HttpConn *conn);
 void conn_settle_state(HttpConn *conn);
 void conn_close(HttpConn *conn);
+void conn_fail_visit(HttpConn *conn, Slice answers);
 void conn_expire(HttpConn *conn);
 char *conn_reserve(HttpConn *conn, size_t len);
 
 /* refuse.c: answers without an exchange. text NULL: the status' generic one; the connection closes.
  */
 void conn_refuse(HttpConn *conn, int status, const char *text);
+void conn_refuse_as(HttpConn *conn, int status, const char *text, Slice request_id);
+/* 503 to the first request of these answers, which are this turn's or held, and will not be sent.
+ */
+void conn_refuse_instead(HttpConn *conn, Slice answers);
 Slice http_status_line(int status); /* "HTTP/1.1 200 OK\r\n" */
 
 /* exchange.c */

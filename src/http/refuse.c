@@ -52,17 +52,14 @@ Slice http_status_line(int status) {
         return SLICE("HTTP/1.1 500 Internal Server Error\r\n");
 }
 
-void conn_refuse(HttpConn *conn, int status, const char *text) {
+void conn_refuse_as(HttpConn *conn, int status, const char *text, Slice request_id) {
         Slice line = http_status_line(status), date = http_server_date(conn->server);
-        char body[256], id[HTTP_REQUEST_ID_SIZE], *p;
-        HttpHead none = {0};
-        Slice request_id;
+        char body[256], *p;
         int n;
 
         conn->closing = true;
         (void)snprintf(body, sizeof body, "{\"error\":\"%s\"}\n",
                        text ? text : problem_generic_text(status));
-        request_id = http_conn_request_id(conn, &none, "", id);
         p = conn_reserve(conn, REFUSAL_MAX);
         if (!p)
                 return;
@@ -75,4 +72,35 @@ void conn_refuse(HttpConn *conn, int status, const char *text) {
         CHECK(n > 0 && (size_t)n < REFUSAL_MAX);
         conn->out_len += (size_t)n;
         conn->server->out.len += (size_t)n;
+}
+
+void conn_refuse(HttpConn *conn, int status, const char *text) {
+        char id[HTTP_REQUEST_ID_SIZE];
+        HttpHead none = {0};
+
+        conn_refuse_as(conn, status, text, http_conn_request_id(conn, &none, "", id));
+}
+
+/* The request id that the first of these answers has. */
+static Slice answered_id(Slice answers) {
+        static const Slice field = {"\r\nX-Request-Id: ", 16};
+        ptrdiff_t at = slice_search(answers, field);
+        Slice id = SLICE_NONE, rest;
+
+        if (at >= 0)
+                (void)slice_cut(slice_from(answers, (size_t)at + field.len), '\r', &id, &rest);
+        return id;
+}
+
+void conn_refuse_instead(HttpConn *conn, Slice answers) {
+        Slice id = answered_id(answers);
+        char copy[HTTP_REQUEST_ID_MAX];
+
+        conn->out_len = 0;
+        if (id.len == 0 || id.len > sizeof copy) {
+                conn_refuse(conn, 503, NULL);
+                return;
+        }
+        memcpy(copy, id.data, id.len);
+        conn_refuse_as(conn, 503, NULL, slice_make(copy, id.len));
 }

@@ -12,7 +12,7 @@ typedef struct Call Call; /* work/call.h */
 
 typedef enum HttpRouteFlags {
         HTTP_ROUTE_UNCOUNTED = 1 << 0, /* not in http_requests_total (health, ready, metrics) */
-        HTTP_ROUTE_JSON_BODY = 1 << 1,    /* takes a JSON object (documents; the handler checks) */
+        HTTP_ROUTE_JSON_BODY = 1 << 1, /* takes a JSON object (documents; the handler checks) */
         HTTP_ROUTE_AFTER_VISITS =
                         1 << 2, /* waits for the visits answered before it (design clicks.md) */
         HTTP_ROUTE_REDIRECT = 1 << 3, /* front/redirect-hit, then the resolver */

@@ -192,30 +192,26 @@ void conn_open(HttpServer *server, int fd, bool local) {
 
 /* The visits of the turn could not be kept: whoever was told of one is told 503 instead. */
 static void fail_visits(HttpServer *server) {
+        http_server_fail_held(server);
         LIST_FOREACH(node, &server->batch) {
                 HttpConn *conn = LIST_ENTRY(node, HttpConn, batch);
 
-                if (!conn->visit)
-                        continue;
-                conn->out_len = 0;
-                conn_refuse(conn, 503, NULL);
+                if (conn->visit)
+                        conn_fail_visit(conn, slice_make(server->out.data + conn->out_start,
+                                                         conn->out_len));
         }
 }
 
+/* A connection that is held already waits for the later token. */
 static void hold(HttpConn *conn, Slice answers, uint64_t token) {
-        HttpServer *server = conn->server;
-
-        buffer_append(&conn->pending, answers);
-        if (conn->pending.failed) {
-                conn_close(conn);
-                return;
-        }
+        conn->partial = conn->held ? conn->partial : conn->pending.len > 0;
         conn->held = true;
         conn->token = token;
-        list_append(&server->held, &conn->batch);
-        conn_settle_state(conn);
+        list_move(&conn->server->held, &conn->hold);
+        conn_queue(conn, answers);
 }
 
+/* Sends what the batch's connections are answered, or keeps it. */
 static void send_batch(HttpServer *server) {
         uint64_t token = 0;
         HttpSettle settle = server->ops.settle(server->ops.userdata, &token);
@@ -225,11 +221,12 @@ static void send_batch(HttpServer *server) {
         while (!list_empty(&server->batch)) {
                 HttpConn *conn = LIST_ENTRY(list_first(&server->batch), HttpConn, batch);
                 Slice answers = slice_make(server->out.data + conn->out_start, conn->out_len);
+                bool visit = conn->visit;
 
                 list_remove(&conn->batch);
                 conn->out_len = 0;
                 conn->visit = false;
-                if (settle == HTTP_SETTLE_HOLD)
+                if (settle == HTTP_SETTLE_HOLD && visit)
                         hold(conn, answers, token);
                 else
                         conn_send(conn, answers.data, answers.len);
@@ -286,13 +283,28 @@ void http_server_turn(HttpServer *server) {
 
 void http_server_release(HttpServer *server, uint64_t token) {
         LIST_FOREACH_SAFE(node, &server->held) {
-                HttpConn *conn = LIST_ENTRY(node, HttpConn, batch);
+                HttpConn *conn = LIST_ENTRY(node, HttpConn, hold);
 
                 if (conn->token > token)
                         break;
                 list_remove(node);
                 conn->held = false;
                 conn_send_pending(conn);
+        }
+}
+
+void http_server_fail_held(HttpServer *server) {
+        LIST_FOREACH_SAFE(node, &server->held) {
+                HttpConn *conn = LIST_ENTRY(node, HttpConn, hold);
+
+                list_remove(node);
+                conn->held = false;
+                if (conn->partial) {
+                        conn_close(conn); /* an answer is half sent: nothing can be put behind it */
+                        continue;
+                }
+                conn_fail_visit(conn, buffer_slice(&conn->pending));
+                buffer_clear(&conn->pending);
         }
 }
 

@@ -25,8 +25,9 @@ typedef enum HttpQuick {
 
 typedef enum HttpSettle {
         HTTP_SETTLE_SEND, /* send what was collected */
-        HTTP_SETTLE_HOLD, /* keep it until http_server_release() (Sync=always) */
-        HTTP_SETTLE_FAIL, /* visits could not be kept: their connections get 503 and close */
+        HTTP_SETTLE_HOLD, /* keep those of visits until http_server_release() (Sync=always) */
+        HTTP_SETTLE_FAIL, /* visits could not be kept: their connections, and those whose answers
+                           * are held, get 503 and close */
 } HttpSettle;
 
 /* How a request's body is to be treated; see HttpServerOps.head. */
@@ -83,8 +84,11 @@ int http_server_fd(const HttpServer *server);
 void http_server_turn(HttpServer *server);
 /* Settles and sends what was collected outside a turn (answers from workers). */
 void http_server_flush(HttpServer *server);
-/* Sends what HTTP_SETTLE_HOLD kept under a token of at most this. */
+/* Sends what HTTP_SETTLE_HOLD kept under a token of at most this. http_server_flush() must follow:
+ * connections may have more input. */
 void http_server_release(HttpServer *server, uint64_t token);
+/* What is held can no longer be promised: 503 instead. http_server_flush() must follow. */
+void http_server_fail_held(HttpServer *server);
 /* Time limits; about once a second. now: CLOCK_MONOTONIC usec. */
 void http_server_tick(HttpServer *server, uint64_t now_usec);
 /* Stops accepting; answers close their connections; idle ones end after grace_usec (by tick or
@@ -109,6 +113,7 @@ bool http_conn_closing(const HttpConn *conn, const HttpHead *head);
 Slice http_conn_remote(const HttpConn *conn, const HttpHead *head, const char *base);
 /* The client's valid X-Request-Id, or one made now in buffer. */
 #define HTTP_REQUEST_ID_SIZE 16
+#define HTTP_REQUEST_ID_MAX  64u /* bytes of one that is received */
 Slice http_conn_request_id(HttpConn *conn, const HttpHead *head, const char *base,
                            char buffer[HTTP_REQUEST_ID_SIZE]);
 /* "Date: ...\r\n" of this second. */

@@ -2,8 +2,12 @@
 # SPDX-License-Identifier: MIT
 """Redirects and their visits, as api.md has them."""
 
+import json
 import os
+import re
+import socket
 import sys
+import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
@@ -144,6 +148,48 @@ class Redirect(unittest.TestCase):
         after = {m: self.one.metric(m) for m in before}
         self.assertEqual({m: after[m] - before[m] for m in before},
                          {"redirects_total": 5, "cache_hits_total": 4, "cache_misses_total": 1})
+
+
+class Queued(unittest.TestCase):
+    """Answers that cannot leave at once: behind a sync (Sync=always), or because the reader is slow."""
+
+    def setUp(self):
+        self.service = harness.Service(options=["Clicks.Sync=always"])
+        self.addCleanup(self.service.close)
+        self.one = self.service.start()
+
+    def test_hits_and_misses_in_one_pipeline(self):
+        known = [self.one.create(f"https://example.com/{n}") for n in range(3)]
+        for url in known:
+            self.one.get("/" + url["short_code"])
+        for n in range(20):
+            fresh = self.one.create(f"https://example.com/fresh{n}")
+            paths = [known[0], known[1], fresh, known[2], fresh, known[0]]
+            data = b"".join(b"GET /%s HTTP/1.1\r\nHost: a\r\n\r\n" % u["short_code"].encode() for u in paths[:-1])
+            data += b"GET /nosuch HTTP/1.1\r\nHost: a\r\n\r\nGET /users/0 HTTP/1.1\r\nHost: a\r\n\r\n"
+            data += b"GET /%s HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n" % paths[-1]["short_code"].encode()
+            start = time.monotonic()
+            answer = self.one.raw(data)
+            self.assertLess(time.monotonic() - start, 4 * harness.SLOW)
+            self.assertEqual(re.findall(rb"Location: (\S+)", answer), [u["original_url"].encode() for u in paths])
+            self.assertEqual(re.findall(rb"HTTP/1.1 (\d+)", answer), [b"302"] * 5 + [b"404"] * 2 + [b"302"])
+
+    def test_slow_reader_of_a_pipeline(self):
+        for n in range(100):
+            self.one.create("https://example.com/" + "x" * 1900 + str(n))
+        n_requests = 60
+        with socket.socket() as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            sock.settimeout(20 * harness.SLOW)
+            sock.connect(("127.0.0.1", self.one.port))
+            sock.sendall(b"".join(b"GET /urls?per_page=%d HTTP/1.1\r\nHost: a\r\n\r\n" % (n + 41)
+                                  for n in range(n_requests)))
+            file = sock.makefile("rb")
+            for n in range(n_requests):
+                self.assertEqual(file.readline(), b"HTTP/1.1 200 OK\r\n")
+                fields = dict(line.split(b": ", 1) for line in iter(file.readline, b"\r\n"))
+                body = json.loads(file.read(int(fields[b"Content-Length"])))
+                self.assertEqual(len(body), n + 41)
 
 
 if __name__ == "__main__":
