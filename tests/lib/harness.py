@@ -74,11 +74,11 @@ class Instance:
         self.port = self.sock.getsockname()[1]
         self.process = None
         self.log_path = os.path.join(service.folder, f"log-{name}")
+        self.spool = os.path.join(service.state, f"state-{name}")
 
     def command(self):
-        spool = os.path.join(self.service.folder, f"state-{self.name}")
         command = [DAEMON, f"--instance={self.name}", "--config=" + self.service.config, "--log-format=text"]
-        for option in [f"Store.URL={self.service.url}", f"Clicks.Directory={spool}",
+        for option in [f"Store.URL={self.service.url}", f"Clicks.Directory={self.spool}",
                        f"Server.RuntimeDirectory={self.service.runtime}",
                        *self.service.options, *self.options]:
             command.append("--set=" + option)
@@ -186,13 +186,14 @@ class Instance:
 
 
 class Service:
-    """A store, a host page and the instances on them."""
+    """A store, a host page and the instances on them. state: where store and spools lie, if elsewhere."""
 
-    def __init__(self, options=()):
+    def __init__(self, options=(), state=None):
         self.folder = tempfile.mkdtemp(prefix="shortener-test-")
+        self.state = state or self.folder
         self.runtime = os.path.join(self.folder, "run")
         os.mkdir(self.runtime)
-        self.database = os.path.join(self.folder, "shortener.db")
+        self.database = os.path.join(self.state, "shortener.db")
         self.url = "sqlite:" + self.database
         self.config = os.path.join(self.folder, "shortener.conf")
         with open(self.config, "w"):
