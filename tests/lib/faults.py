@@ -12,6 +12,7 @@ import os
 import random
 import re
 import shutil
+import signal
 import socket
 import sqlite3
 import struct
@@ -33,6 +34,7 @@ class Visitor(threading.Thread):
     def __init__(self, load, number, instance):
         super().__init__(daemon=True)
         self.load = load
+        self.error = None
         self.instance = instance
         self.sock = None
         self.prefix = f"{load.tag}.{number}."
@@ -74,6 +76,12 @@ class Visitor(threading.Thread):
         return True
 
     def run(self):
+        try:
+            self.visit()
+        except Exception as error:
+            self.error = error
+
+    def visit(self):
         while not self.load.ended.is_set():
             try:
                 with socket.create_connection(("127.0.0.1", self.instance.port), 15 * harness.SLOW) as sock:
@@ -102,6 +110,7 @@ class Writer(threading.Thread):
     def __init__(self, load, number, instance):
         super().__init__(daemon=True)
         self.load = load
+        self.error = None
         self.instance = instance
         self.number = number
         self.connection = None
@@ -139,6 +148,12 @@ class Writer(threading.Thread):
                 self.times[url["id"]] = time.time()
 
     def run(self):
+        try:
+            self.write()
+        except Exception as error:
+            self.error = error
+
+    def write(self):
         n, self.connection = 0, self.instance.connect()
         while not self.load.ended.is_set():
             n += 1
@@ -189,6 +204,7 @@ class Load:
                 thread.join(0.05)
             thread.join(60 * harness.SLOW)
             assert not thread.is_alive(), "a request hangs"
+        self.raise_errors()
         return self
 
     def __enter__(self):
@@ -196,6 +212,12 @@ class Load:
 
     def __exit__(self, *_):
         self.stop()
+
+    def raise_errors(self):
+        """What went wrong in a thread is the test's failure."""
+        for thread in self.visitors + self.writers:
+            if thread.error:
+                raise thread.error
 
     @property
     def n_answered(self):
@@ -374,3 +396,52 @@ def why_no_disk():
     finally:
         disk.close()
     return None
+
+
+class Inject:
+    """strace on one thread of an instance, or on several, while the block runs.
+
+    what is strace's, such as "pwrite64:signal=SIGKILL:when=3" or "fdatasync:error=EIO:when=1+"; it
+    counts the calls of each thread for itself."""
+
+    def __init__(self, instance, threads, what):
+        self.instance = instance
+        self.threads = threads
+        self.what = what
+        self.process = None
+        self.tids = []
+
+    def __enter__(self):
+        folder = f"/proc/{self.instance.process.pid}/task"
+        self.tids = [t for t in os.listdir(folder) if read_text(f"{folder}/{t}/comm").strip() in self.threads]
+        assert self.tids, f"no thread {self.threads}"
+        call = self.what.split(":")[0]
+        command = ["strace", "-qq", "-o", "/dev/null", "-e", "trace=" + call, "-e", "inject=" + self.what]
+        self.process = subprocess.Popen(command + [a for t in self.tids for a in ("-p", t)],
+                                        stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        harness.wait_for(lambda: all(self.is_traced(t) for t in self.tids), what="strace to attach")
+        return self
+
+    def is_traced(self, tid):
+        """Or killed already."""
+        try:
+            return "TracerPid:\t0\n" not in read_text(f"/proc/{self.instance.process.pid}/task/{tid}/status")
+        except OSError:
+            return True
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+        self.process.communicate(timeout=20 * harness.SLOW)
+
+
+def read_text(path):
+    with open(path) as file:
+        return file.read()
+
+
+def why_no_strace():
+    if not shutil.which("strace"):
+        return "strace is not installed"
+    result = subprocess.run(["strace", "-qq", "-o", "/dev/null", "true"], capture_output=True, text=True)
+    return None if result.returncode == 0 else "strace: " + result.stderr.strip()
