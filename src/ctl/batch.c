@@ -62,7 +62,7 @@ void batch_clear(Batch *batch) {
         arena_reset(&batch->arena);
 }
 
-void batch_add(Batch *batch, const ReaderRow *row) {
+void batch_add(Batch *batch, const ReadRow *row) {
         CHECK(batch->n < BATCH_ROWS);
         if (batch->type == RECORD_USERS)
                 batch->rows.users[batch->n] = (StoreUserRow){.user = row->record.user};
@@ -73,6 +73,24 @@ void batch_add(Batch *batch, const ReaderRow *row) {
         batch->lines[batch->n] = row->line;
         batch->offsets[batch->n] = row->offset;
         batch->n++;
+}
+
+void batch_drop(Batch *batch, const bool marked[BATCH_ROWS]) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < batch->n; i++) {
+                if (marked[i])
+                        continue;
+                if (batch->type == RECORD_USERS)
+                        batch->rows.users[n] = batch->rows.users[i];
+                else if (batch->type == RECORD_URLS)
+                        batch->rows.urls[n] = batch->rows.urls[i];
+                else
+                        batch->rows.events[n] = batch->rows.events[i];
+                batch->lines[n] = batch->lines[i];
+                batch->offsets[n++] = batch->offsets[i];
+        }
+        batch->n = n;
 }
 
 User *batch_user(Batch *batch, size_t i) {
@@ -131,12 +149,14 @@ StoreResult batch_result(const Batch *batch, size_t i) {
                                             : batch->rows.events[i].result;
 }
 
-bool batch_is_duplicate(StoreResult result) {
-        return result == STORE_USERNAME_TAKEN || result == STORE_EMAIL_TAKEN ||
-               result == STORE_CODE_TAKEN || result == STORE_REFUSED;
+int64_t batch_id(const Batch *batch, size_t i) {
+        CHECK(i < batch->n);
+        return batch->type == RECORD_USERS  ? batch->rows.users[i].user.id
+               : batch->type == RECORD_URLS ? batch->rows.urls[i].url.id
+                                            : batch->rows.events[i].event.id;
 }
 
-const char *batch_refusal(RecordType type, StoreResult result) {
+const char *batch_refusal(StoreResult result) {
         if (result == STORE_USERNAME_TAKEN)
                 return "Username already exists";
         if (result == STORE_EMAIL_TAKEN)
@@ -147,7 +167,5 @@ const char *batch_refusal(RecordType type, StoreResult result) {
                 return "User not found";
         if (result == STORE_NO_URL)
                 return "URL not found";
-        return type == RECORD_USERS  ? "a user with this id already exists"
-               : type == RECORD_URLS ? "a URL with this id already exists"
-                                     : "an event with this id already exists";
+        return "the id is taken or out of range";
 }

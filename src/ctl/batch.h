@@ -6,7 +6,7 @@
  * share.
  */
 
-#include "ctl/reader.h"
+#include "ctl/row-reader.h"
 #include "store/store.h"
 
 #define BATCH_ROWS 1000u /* the store's limit, and how long a writer may have to wait */
@@ -24,7 +24,10 @@ size_t batch_n(const Batch *batch);
 void batch_clear(Batch *batch);
 
 /* Adds a good row of the arena; there must be room. */
-void batch_add(Batch *batch, const ReaderRow *row);
+void batch_add(Batch *batch, const ReadRow *row);
+
+/* Takes the rows out that are marked, in order. */
+void batch_drop(Batch *batch, const bool marked[BATCH_ROWS]);
 
 /* Of row i: for changes before it is sent, and for what the store made of it. */
 User *batch_user(Batch *batch, size_t i);
@@ -39,9 +42,7 @@ int batch_send(Batch *batch, StoreSession *session, bool with_events) _must_chec
 /* Row i alone, again. */
 int batch_send_one(Batch *batch, StoreSession *session, bool with_events, size_t i) _must_check_;
 StoreResult batch_result(const Batch *batch, size_t i);
+int64_t batch_id(const Batch *batch, size_t i); /* 0: it has none (yet) */
 
 /* Why a row was refused, for people. */
-const char *batch_refusal(RecordType type, StoreResult result);
-
-/* Does the result say that such a row is there already? */
-bool batch_is_duplicate(StoreResult result);
+const char *batch_refusal(StoreResult result);

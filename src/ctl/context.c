@@ -202,6 +202,16 @@ int ctl_open_page(Ctl *ctl) {
         return EXIT_DONE;
 }
 
+void ctl_try_page(Ctl *ctl) {
+        Buffer message = BUFFER_EMPTY;
+
+        ctl_keep_errors(&message);
+        if (ctl_open_page(ctl) != EXIT_DONE)
+                log_debug("%.*s", SLICE_ARG(slice_trim(buffer_slice(&message))));
+        ctl_keep_errors(NULL);
+        buffer_done(&message);
+}
+
 static void hook_waiting(void *userdata, int delta) {
         Ctl *ctl = userdata;
 
@@ -270,6 +280,14 @@ static int check_schema(Ctl *ctl) {
         return EXIT_CONFIG;
 }
 
+/* Is the folder there that path lies in? */
+static bool has_folder(const char *path) {
+        const char *slash = strrchr(path, '/');
+        _cleanup_free_ char *folder = slash ? strndup(path, (size_t)(slash - path) + 1) : NULL;
+
+        return !folder || access(folder, F_OK) == 0;
+}
+
 static int open_session(Ctl *ctl, unsigned how) {
         StoreOptions options = {
                         .connect_usec = CTL_DEADLINE_USEC,
@@ -281,6 +299,11 @@ static int open_session(Ctl *ctl, unsigned how) {
                 ctl_error(ctl->options.store.url, "the file is not there: run \"shortenerctl db "
                                                   "init\" to make it, or say which with --store=");
                 return EXIT_CONFIG;
+        }
+        if (options.create && ctl_sqlite_missing(ctl) && !has_folder(ctl_sqlite_path(ctl))) {
+                ctl_error(ctl->options.store.url, "its folder is not there: make it, for the "
+                                                  "service's user");
+                return EXIT_FAILED;
         }
         r = store_new(ctl->options.store.url, &options, &ctl->store);
         if (r == -EINVAL) {
@@ -324,9 +347,13 @@ void ctl_deadline(Ctl *ctl, uint64_t usec) {
         store_session_deadline(ctl->session, usec > 0 ? clock_monotonic_usec() + usec : 0);
 }
 
-void ctl_done(Ctl *ctl) {
+void ctl_close_store(Ctl *ctl) {
         ctl->session = store_session_free(ctl->session);
         ctl->store = store_free(ctl->store);
+}
+
+void ctl_done(Ctl *ctl) {
+        ctl_close_store(ctl);
         ctl->slot = host_slot_release(ctl->slot);
         ctl->page = host_page_free(ctl->page);
         if (ctl->configured)

@@ -47,9 +47,13 @@ int ctl_open(Ctl *ctl, unsigned how) _must_check_;
 /* Maps the host page and takes a slot, if the page is there; `ctl_open` does it for writers. */
 int ctl_open_page(Ctl *ctl) _must_check_;
 
+/* The same for readers, who can do without it: a page that cannot be mapped is logged (debug). */
+void ctl_try_page(Ctl *ctl);
+
 /* The hooks that a session of this program needs; NULL without a host page. Borrowed. */
 const StoreHooks *ctl_hooks(Ctl *ctl, unsigned how);
 
+void ctl_close_store(Ctl *ctl);
 void ctl_done(Ctl *ctl);
 
 /* The next verbs of the session give up after usec. */

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "basic/clock.h"
+#include "ctl/import-found.h"
 #include "ctl/import.h"
 #include "ctl/owner.h"
 
@@ -76,11 +77,11 @@ static int begin_reader(Import *import) {
 
         if (type && wanted == RECORD_NONE)
                 return ctl_usage(import->ctl, "--type=%s: users, urls or events", type);
-        r = reader_new(import->fd,
-                       ends_with(import->path, ".jsonl") || ends_with(import->path, ".ndjson"),
-                       &import->reader);
+        r = row_reader_new(import->fd,
+                           ends_with(import->path, ".jsonl") || ends_with(import->path, ".ndjson"),
+                           &import->reader);
         if (r == 0)
-                r = reader_begin(import->reader, wanted, &problem);
+                r = row_reader_begin(import->reader, wanted, &problem);
         if (r == -EINVAL) {
                 ctl_error(import->path, "%s", problem);
                 return EXIT_FAILED;
@@ -89,7 +90,7 @@ static int begin_reader(Import *import) {
                 ctl_error(import->path, "%s", strerror(-r));
                 return EXIT_FAILED;
         }
-        import->state.type = reader_type(import->reader);
+        import->state.type = row_reader_type(import->reader);
         for (size_t i = 0; i < ELEMENTSOF(import->batches); i++)
                 if (batch_new(import->state.type, &import->batches[i]) < 0)
                         return out_of_memory();
@@ -141,7 +142,7 @@ static int resume(Import *import, const ImportState *kept) {
         import->state = *kept;
         import->resumed = true;
         import->target.unsettled = true;
-        r = reader_seek(import->reader, kept->offset, kept->line);
+        r = row_reader_seek(import->reader, kept->offset, kept->line);
         if (r < 0) {
                 ctl_error(import->path, "%s", strerror(-r));
                 return EXIT_FAILED;
@@ -191,9 +192,10 @@ static int open_store(Import *import) {
         import->target = (ImportTarget){
                         .session = import->ctl->session,
                         .code_length = import->ctl->options.links.code_length,
-                        .with_events = !reader_has(import->reader, FIELD_ID),
+                        .with_events = !row_reader_has(import->reader, FIELD_ID),
         };
-        return EXIT_DONE;
+        r = import_last_id(import->ctl->session, import->state.type, &import->state.last_id);
+        return r == 0 ? EXIT_DONE : ctl_store_failed(import->ctl, r);
 }
 
 int import_begin(Import *import) {
@@ -233,7 +235,7 @@ void import_done(Import *import) {
         (void)import_file_close(import->file);
         for (size_t i = 0; i < ELEMENTSOF(import->batches); i++)
                 (void)batch_free(import->batches[i]);
-        (void)reader_free(import->reader);
+        (void)row_reader_free(import->reader);
         if (import->fd > STDERR_FILENO)
                 (void)close(import->fd);
         free(import->state_path);

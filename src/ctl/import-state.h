@@ -24,8 +24,8 @@ typedef struct ImportState {
         uint64_t line;
         uint64_t n_rows, n_imported, n_skipped;
         uint64_t errors_size; /* bytes of the errors' file that are true */
-        int64_t last_event;   /* the newest event's id before the next transaction; events without
-                                 ids are looked for behind it */
+        int64_t last_id;      /* before the next transaction: rows that it brought, and that had no
+                                 id of their own, have higher ones */
         HashKey key;          /* codes of links that have none are made from it */
         int64_t now_sec;      /* when the import began: the time of rows that have none */
 } ImportState;

@@ -46,11 +46,10 @@ static void on_refused(void *userdata, uint64_t line, const char *problem) {
         row_errors_add(&import->errors, line, problem);
 }
 
+/* Are there rows that nothing would refuse a second time? */
 static bool has_no_keys(Batch *batch, RecordType type) {
-        if (type != RECORD_EVENTS)
-                return false;
-        for (size_t i = 0; i < batch_n(batch); i++)
-                if (batch_event(batch, i)->id == 0)
+        for (size_t i = 0; type == RECORD_EVENTS && i < batch_n(batch); i++)
+                if (batch_id(batch, i) == 0)
                         return true;
         return false;
 }
@@ -83,24 +82,20 @@ static int note(Import *import, uint64_t offset, uint64_t line) {
         return write_state(import, false);
 }
 
-/* Rows that nothing would refuse a second time wait until the note of them is on disk. A resumed
- * import's first ones have theirs from the run that was killed. */
-static int note_last_event(Import *import, Batch *batch) {
-        int r;
-
-        if (!import->file || import->target.unsettled || !has_no_keys(batch, import->state.type))
-                return EXIT_DONE;
-        r = import_last_event(import->target.session, &import->state.last_event);
-        if (r != 0)
-                return ctl_store_failed(import->ctl, r);
-        return write_state(import, true);
+/* Behind last_id a resumed import looks for the rows of the transaction that follows. Other
+ * writers' events do not matter there, but it must be on disk before a row goes in that would go in
+ * again. A resumed import's first rows have the note of the run that was killed. */
+static int note_keyless(Import *import, Batch *batch) {
+        return import->target.unsettled || !has_no_keys(batch, import->state.type)
+                               ? EXIT_DONE
+                               : write_state(import, true);
 }
 
 static int send_rows(Import *import, Batch *batch, size_t *ret_imported) {
         int r;
 
         ctl_deadline(import->ctl, CTL_LONG_DEADLINE_USEC);
-        r = note_last_event(import, batch);
+        r = note_keyless(import, batch);
         if (r != EXIT_DONE)
                 return r;
         r = import_send(&import->target, &import->state, batch, on_refused, import, ret_imported);
@@ -128,7 +123,7 @@ static int send_batch(Import *import, Batch *batch, uint64_t offset, uint64_t li
         return EXIT_DONE;
 }
 
-static int take_row(Import *import, const ReaderRow *row) {
+static int take_row(Import *import, const ReadRow *row) {
         if (import->state.line == 0) {
                 int r = note(import, row->offset, row->line);
 
@@ -148,14 +143,14 @@ static int read_rows(Import *import) {
 
         for (;;) {
                 Batch *full = NULL;
-                ReaderRow row;
+                ReadRow row;
 
                 if (import->n_read == BATCH_ROWS) {
                         full = import->batches[import->current];
                         import->current ^= 1;
                 }
-                r = reader_next(import->reader, batch_arena(import->batches[import->current]),
-                                import->state.now_sec, &row);
+                r = row_reader_next(import->reader, batch_arena(import->batches[import->current]),
+                                    import->state.now_sec, &row);
                 if (r < 0) {
                         ctl_error(import->path, "%s", strerror(-r));
                         return EXIT_FAILED;
@@ -211,6 +206,24 @@ static void report(Import *import, uint64_t usec) {
         buffer_append_byte(out, '\n');
 }
 
+/* The state goes last, when the report is out and the store is closed: who was killed before that
+ * finds it, and --resume reports. */
+static int remove_state(Import *import) {
+        int r;
+
+        if (!import->file)
+                return EXIT_DONE;
+        ctl_close_store(import->ctl);
+        owner_suspend();
+        r = import_file_remove(import->file);
+        owner_resume();
+        if (r < 0) {
+                ctl_error(import->state_path, "%s", strerror(-r));
+                return EXIT_FAILED;
+        }
+        return EXIT_DONE;
+}
+
 static int finish(Import *import, int result, uint64_t usec) {
         int r;
 
@@ -218,22 +231,14 @@ static int finish(Import *import, int result, uint64_t usec) {
         if (result != EXIT_DONE || interrupted) {
                 if (import->file)
                         ctl_error(import->path,
-                                  "%" PRIu64 " rows are done; --resume goes on "
-                                  "behind them",
+                                  "%" PRIu64 " rows are done; --resume goes on behind them",
                                   import->state.n_rows);
                 return result != EXIT_DONE ? result : EXIT_AGAIN;
         }
-        if (import->file) {
-                owner_suspend();
-                r = import_file_remove(import->file);
-                owner_resume();
-                if (r < 0) {
-                        ctl_error(import->state_path, "%s", strerror(-r));
-                        return EXIT_FAILED;
-                }
-        }
         report(import, usec);
         r = ctl_print(import->ctl);
+        if (r == EXIT_DONE)
+                r = remove_state(import);
         return r == EXIT_DONE && import->state.n_skipped > 0 ? EXIT_FAILED : r;
 }
 

@@ -17,7 +17,7 @@ typedef struct Import {
         bool is_file; /* has a size and can be resumed */
         bool dry_run;
         bool resumed;
-        Reader *reader;
+        RowReader *reader;
         Batch *batches[2];
         unsigned current; /* the batch that rows are read into */
         size_t n_read;    /* rows since the last transaction, bad ones included */

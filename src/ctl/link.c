@@ -172,7 +172,7 @@ static uint64_t wait_for_visits(Ctl *ctl) {
         uint64_t until = clock_monotonic_usec() + VISITS_WAIT_USEC, n_pending;
         HostVisits visits;
 
-        if (!ctl->page)
+        if (!ctl->slot)
                 return 0;
         host_page_note_visits(ctl->page, &visits);
         while ((n_pending = host_page_visits_pending(ctl->page, &visits)) > 0 &&
@@ -181,25 +181,35 @@ static uint64_t wait_for_visits(Ctl *ctl) {
         return n_pending;
 }
 
-int verb_stats(Ctl *ctl) {
+static int print_totals(Ctl *ctl) {
+        Buffer *out = &ctl->out;
+        StoreTotals totals;
+        int r;
+
+        r = store_totals(ctl->session, &totals);
+        if (r != 0)
+                return ctl_store_failed(ctl, r);
+        buffer_printf(out,
+                      ctl->command.json ? "{\"active_urls\":%" PRId64 ",\"events\":%" PRId64
+                                          ",\"redirects\":%" PRId64 ",\"urls\":%" PRId64
+                                          ",\"users\":%" PRId64 "}\n"
+                                        : "active URLs: %" PRId64 "\nevents:      %" PRId64
+                                          "\nredirects:   %" PRId64 "\nURLs:        %" PRId64
+                                          "\nusers:       %" PRId64 "\n",
+                      totals.active_urls, totals.events, totals.redirects, totals.urls,
+                      totals.users);
+        return ctl_print(ctl);
+}
+
+static int print_link_stats(Ctl *ctl, int64_t id) {
         Buffer *out = &ctl->out;
         int64_t n_redirects;
-        uint64_t n_pending;
         Url url;
         int r;
 
-        r = ctl_open(ctl, CTL_WRITE); /* for the host page's visits; nothing is changed */
-        if (r == EXIT_DONE)
-                r = link_find(ctl, ctl->command.arguments[0], &url);
-        if (r != EXIT_DONE)
-                return r;
-        n_pending = wait_for_visits(ctl);
-        r = store_url_stats(ctl->session, &ctl->arena, url.id, &url, &n_redirects);
+        r = store_url_stats(ctl->session, &ctl->arena, id, &url, &n_redirects);
         if (r != 0)
                 return ctl_store_failed(ctl, r);
-        if (n_pending > 0)
-                ctl_error("stats", "%" PRIu64 " visits of this host are not in the store yet",
-                          n_pending);
         if (ctl->command.json) {
                 buffer_printf(out, "{\"redirect_count\":%" PRId64 ",\"url\":", n_redirects);
                 output_url_json(out, &url);
@@ -208,4 +218,22 @@ int verb_stats(Ctl *ctl) {
         }
         buffer_printf(out, "redirects:  %" PRId64 "\n", n_redirects);
         return link_print(ctl, &url);
+}
+
+int verb_stats(Ctl *ctl) {
+        uint64_t n_pending;
+        Url url;
+        int r;
+
+        r = ctl_open(ctl, CTL_READ);
+        if (r == EXIT_DONE && ctl->command.n_arguments > 0)
+                r = link_find(ctl, ctl->command.arguments[0], &url);
+        if (r != EXIT_DONE)
+                return r;
+        ctl_try_page(ctl);
+        n_pending = wait_for_visits(ctl);
+        if (n_pending > 0)
+                ctl_error("stats", "%" PRIu64 " visits of this host are not in the store yet",
+                          n_pending);
+        return ctl->command.n_arguments > 0 ? print_link_stats(ctl, url.id) : print_totals(ctl);
 }

@@ -89,7 +89,7 @@ int rules_target(Slice text, Arena *arena, Url *ret, const char **ret_problem) {
 
 bool rules_code_reserved(Slice code) {
         for (size_t i = 0; i < ELEMENTSOF(reserved); i++)
-                if (slice_equal_nocase(code, slice_from_string(reserved[i])))
+                if (slice_equal(code, slice_from_string(reserved[i])))
                         return true;
         return false;
 }

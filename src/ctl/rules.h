@@ -21,6 +21,6 @@ const char *rules_event_type(Slice text, Slice *ret);
  * -ENOMEM. */
 int rules_target(Slice text, Arena *arena, Url *ret, const char **ret_problem) _must_check_;
 
-/* Is the word a route's first segment, in any case? No code may be one; tests/lint/reserved checks
+/* Is the word a route's first segment? No code may be one; tests/lint/ctl.py checks
  * this list against the routes. */
 bool rules_code_reserved(Slice code) _pure_;

@@ -94,8 +94,6 @@ static int refuse_row(const Seed *seed, size_t file, uint64_t line, const char *
 }
 
 static int take_results(Seed *seed, size_t file, Batch *batch) {
-        RecordType type = file_types[file];
-
         for (size_t i = 0; i < batch_n(batch); i++) {
                 StoreResult result = batch_result(batch, i);
 
@@ -103,12 +101,11 @@ static int take_results(Seed *seed, size_t file, Batch *batch) {
                         seed->n_rows[file]++;
                 } else if (result == STORE_USERNAME_TAKEN || result == STORE_EMAIL_TAKEN) {
                         ctl_error(NULL, "%s:%" PRIu64 ": %s: skipped", seed->paths[file],
-                                  batch_line(batch, i), batch_refusal(type, result));
+                                  batch_line(batch, i), batch_refusal(result));
                         if (add_skipped(seed, batch_user(batch, i)->id) < 0)
                                 return ctl_store_failed(seed->ctl, -ENOMEM);
                 } else {
-                        return refuse_row(seed, file, batch_line(batch, i),
-                                          batch_refusal(type, result));
+                        return refuse_row(seed, file, batch_line(batch, i), batch_refusal(result));
                 }
         }
         return EXIT_DONE;
@@ -126,12 +123,12 @@ static int send_batch(Seed *seed, size_t file, Batch *batch) {
         return r;
 }
 
-static int load_rows(Seed *seed, size_t file, Reader *reader, Batch *batch) {
+static int load_rows(Seed *seed, size_t file, RowReader *reader, Batch *batch) {
         for (;;) {
-                ReaderRow row;
+                ReadRow row;
                 int r;
 
-                r = reader_next(reader, batch_arena(batch), seed->now_sec, &row);
+                r = row_reader_next(reader, batch_arena(batch), seed->now_sec, &row);
                 if (r < 0) {
                         ctl_error(seed->paths[file], "%s", strerror(-r));
                         return EXIT_FAILED;
@@ -153,16 +150,16 @@ static int load_rows(Seed *seed, size_t file, Reader *reader, Batch *batch) {
 }
 
 static int load_file(Seed *seed, size_t file) {
-        _cleanup_(reader_free_p) Reader *reader = NULL;
+        _cleanup_(row_reader_free_p) RowReader *reader = NULL;
         _cleanup_(batch_free_p) Batch *batch = NULL;
         _cleanup_free_ char *problem = NULL;
         int r;
 
-        r = reader_new(seed->fds[file], false, &reader);
+        r = row_reader_new(seed->fds[file], false, &reader);
         if (r == 0)
                 r = batch_new(file_types[file], &batch);
         if (r == 0)
-                r = reader_begin(reader, file_types[file], &problem);
+                r = row_reader_begin(reader, file_types[file], &problem);
         if (r < 0) {
                 ctl_error(seed->paths[file], "%s", problem ? problem : strerror(-r));
                 return EXIT_FAILED;

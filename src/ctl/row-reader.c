@@ -13,13 +13,13 @@
 #include "basic/buffer.h"
 #include "basic/csv.h"
 #include "ctl/jsontext.h"
-#include "ctl/reader.h"
+#include "ctl/row-reader.h"
 
 #define PIECE     (256u * 1024) /* bytes of one read(2) */
 #define MARK      SLICE("\xEF\xBB\xBF")
 #define NO_COLUMN (-1)
 
-struct Reader {
+struct RowReader {
         int fd;
         bool json_lines;
         bool ended; /* read(2) met the end */
@@ -42,8 +42,8 @@ struct Reader {
         char piece[PIECE];
 };
 
-int reader_new(int fd, bool json_lines, Reader **ret) {
-        _cleanup_(reader_free_p) Reader *reader = calloc(1, sizeof(*reader));
+int row_reader_new(int fd, bool json_lines, RowReader **ret) {
+        _cleanup_(row_reader_free_p) RowReader *reader = calloc(1, sizeof(*reader));
         int r;
 
         if (!reader)
@@ -58,7 +58,7 @@ int reader_new(int fd, bool json_lines, Reader **ret) {
         return 0;
 }
 
-Reader *reader_free(Reader *reader) {
+RowReader *row_reader_free(RowReader *reader) {
         if (reader) {
                 (void)csv_reader_free(reader->csv);
                 buffer_done(&reader->input);
@@ -67,16 +67,16 @@ Reader *reader_free(Reader *reader) {
         return NULL;
 }
 
-RecordType reader_type(const Reader *reader) {
+RecordType row_reader_type(const RowReader *reader) {
         return reader->type;
 }
 
-bool reader_has(const Reader *reader, RecordField field) {
+bool row_reader_has(const RowReader *reader, RecordField field) {
         return reader->present[field];
 }
 
 /* The next piece of the file; empty at its end. */
-static int read_piece(Reader *reader, Slice *ret) {
+static int read_piece(RowReader *reader, Slice *ret) {
         ssize_t n;
 
         do
@@ -92,7 +92,7 @@ static int read_piece(Reader *reader, Slice *ret) {
 /* ---- CSV ---- */
 
 /* 1, 0 at the end, or -errno. */
-static int next_csv(Reader *reader, CsvRow *ret) {
+static int next_csv(RowReader *reader, CsvRow *ret) {
         Slice piece;
         int r;
 
@@ -121,7 +121,7 @@ static int bad_header(char **ret_problem, const char *what, Slice which) {
         return -EINVAL;
 }
 
-static int begin_csv(Reader *reader, char **ret_problem) {
+static int begin_csv(RowReader *reader, char **ret_problem) {
         CsvRow row;
         int r;
 
@@ -150,7 +150,7 @@ static int begin_csv(Reader *reader, char **ret_problem) {
 }
 
 /* 1, 0 at the end, or -errno. */
-static int next_csv_texts(Reader *reader, ReaderRow *ret, RecordTexts *texts) {
+static int next_csv_texts(RowReader *reader, ReadRow *ret, RecordTexts *texts) {
         CsvRow row;
         int r;
 
@@ -175,7 +175,7 @@ static int next_csv_texts(Reader *reader, ReaderRow *ret, RecordTexts *texts) {
 
 /* The line at `consumed`, without its end. 1: *ret is borrowed from input, *ret_taken the bytes of
  * it with the end; 0: the end of the file. Over-long lines are cut short and said to be so. */
-static int peek_line(Reader *reader, Slice *ret, size_t *ret_taken, bool *ret_too_long) {
+static int peek_line(RowReader *reader, Slice *ret, size_t *ret_taken, bool *ret_too_long) {
         Slice rest, piece;
         ptrdiff_t end;
         int r;
@@ -183,7 +183,7 @@ static int peek_line(Reader *reader, Slice *ret, size_t *ret_taken, bool *ret_to
         for (;;) {
                 rest = slice_from(buffer_slice(&reader->input), reader->consumed);
                 end = slice_find(rest, '\n');
-                *ret_too_long = (end < 0 ? rest.len : (size_t)end) > READER_LINE_MAX;
+                *ret_too_long = (end < 0 ? rest.len : (size_t)end) > ROW_READER_LINE_MAX;
                 if (end >= 0 || reader->ended || *ret_too_long)
                         break;
                 buffer_consume(&reader->input, reader->consumed);
@@ -202,7 +202,7 @@ static int peek_line(Reader *reader, Slice *ret, size_t *ret_taken, bool *ret_to
         return 1;
 }
 
-static void take_line(Reader *reader, size_t taken) {
+static void take_line(RowReader *reader, size_t taken) {
         if (reader->input.data[reader->consumed + taken - 1] == '\n')
                 reader->line++;
         reader->consumed += taken;
@@ -210,7 +210,7 @@ static void take_line(Reader *reader, size_t taken) {
 }
 
 /* Drops bytes up to the end of a line that is too long to be kept. */
-static int skip_line(Reader *reader) {
+static int skip_line(RowReader *reader) {
         Slice rest;
         ptrdiff_t end;
         int r;
@@ -234,7 +234,7 @@ static int skip_line(Reader *reader) {
 }
 
 /* Past blank lines, and at the very start past a byte order mark. */
-static int peek_object(Reader *reader, Slice *ret, size_t *ret_taken, bool *ret_too_long) {
+static int peek_object(RowReader *reader, Slice *ret, size_t *ret_taken, bool *ret_too_long) {
         int r;
 
         while ((r = peek_line(reader, ret, ret_taken, ret_too_long)) == 1) {
@@ -274,7 +274,7 @@ static bool kind_fits(RecordField field, JsonTextKind kind) {
         return kind == (field == FIELD_DETAILS ? JSONTEXT_OBJECT : JSONTEXT_STRING);
 }
 
-static void take_member(const JsonTextMember *member, ReaderRow *ret, RecordTexts *texts) {
+static void take_member(const JsonTextMember *member, ReadRow *ret, RecordTexts *texts) {
         int field = record_field(member->key);
 
         if (field < 0 || member->kind == JSONTEXT_NULL)
@@ -289,7 +289,7 @@ static void take_member(const JsonTextMember *member, ReaderRow *ret, RecordText
 }
 
 /* 1, 0 at the end, or -errno. */
-static int next_json_texts(Reader *reader, Arena *arena, ReaderRow *ret, RecordTexts *texts) {
+static int next_json_texts(RowReader *reader, Arena *arena, ReadRow *ret, RecordTexts *texts) {
         JsonTextMember *members;
         bool too_long;
         size_t taken, n;
@@ -317,7 +317,7 @@ static int next_json_texts(Reader *reader, Arena *arena, ReaderRow *ret, RecordT
         return 1;
 }
 
-static int begin_json(Reader *reader, char **ret_problem) {
+static int begin_json(RowReader *reader, char **ret_problem) {
         Arena arena;
         JsonTextMember *members;
         bool too_long = false;
@@ -346,7 +346,7 @@ static int begin_json(Reader *reader, char **ret_problem) {
 
 /* ---- both ---- */
 
-int reader_begin(Reader *reader, RecordType wanted, char **ret_problem) {
+int row_reader_begin(RowReader *reader, RecordType wanted, char **ret_problem) {
         const char *missing;
         int r;
 
@@ -365,7 +365,7 @@ int reader_begin(Reader *reader, RecordType wanted, char **ret_problem) {
         return 0;
 }
 
-int reader_seek(Reader *reader, uint64_t offset, uint64_t line) {
+int row_reader_seek(RowReader *reader, uint64_t offset, uint64_t line) {
         int r;
 
         if (lseek(reader->fd, (off_t)offset, SEEK_SET) < 0)
@@ -387,7 +387,7 @@ int reader_seek(Reader *reader, uint64_t offset, uint64_t line) {
         return csv_feed(reader->csv, SLICE("\n"));
 }
 
-int reader_next(Reader *reader, Arena *arena, int64_t now_sec, ReaderRow *ret) {
+int row_reader_next(RowReader *reader, Arena *arena, int64_t now_sec, ReadRow *ret) {
         RecordTexts texts = {};
         int r;
 

@@ -16,16 +16,16 @@
 #include <cmocka.h>
 
 #include "basic/buffer.h"
-#include "ctl/reader.h"
+#include "ctl/row-reader.h"
 
 #define NOW 1000000
 
 typedef struct Input {
         int fd;
-        Reader *reader;
+        RowReader *reader;
         Arena arena;
         char *problem;
-        int result; /* of reader_begin() */
+        int result; /* of row_reader_begin() */
 } Input;
 
 static Input begin(Slice text, bool json_lines, RecordType type) {
@@ -35,30 +35,30 @@ static Input begin(Slice text, bool json_lines, RecordType type) {
         assert_int_equal(write(input.fd, text.data, text.len), text.len);
         assert_int_equal(lseek(input.fd, 0, SEEK_SET), 0);
         arena_init(&input.arena, 0);
-        assert_int_equal(reader_new(input.fd, json_lines, &input.reader), 0);
-        input.result = reader_begin(input.reader, type, &input.problem);
+        assert_int_equal(row_reader_new(input.fd, json_lines, &input.reader), 0);
+        input.result = row_reader_begin(input.reader, type, &input.problem);
         return input;
 }
 
 static void end(Input *input) {
-        (void)reader_free(input->reader);
+        (void)row_reader_free(input->reader);
         arena_done(&input->arena);
         free(input->problem);
         (void)close(input->fd);
 }
 
-static ReaderRow next(Input *input) {
-        ReaderRow row;
+static ReadRow next(Input *input) {
+        ReadRow row;
 
-        assert_int_equal(reader_next(input->reader, &input->arena, NOW, &row), 1);
+        assert_int_equal(row_reader_next(input->reader, &input->arena, NOW, &row), 1);
         return row;
 }
 
 static void assert_end(Input *input) {
-        ReaderRow row;
+        ReadRow row;
 
-        assert_int_equal(reader_next(input->reader, &input->arena, NOW, &row), 0);
-        assert_int_equal(reader_next(input->reader, &input->arena, NOW, &row), 0);
+        assert_int_equal(row_reader_next(input->reader, &input->arena, NOW, &row), 0);
+        assert_int_equal(row_reader_next(input->reader, &input->arena, NOW, &row), 0);
 }
 
 static void assert_slice(Slice s, const char *expected) {
@@ -72,13 +72,13 @@ static void test_users(void **state) {
                                   "\r\n"
                                   ",bert,b@example.com,,\r\n"),
                             false, RECORD_NONE);
-        ReaderRow row;
+        ReadRow row;
 
         (void)state;
         assert_int_equal(input.result, 0);
-        assert_int_equal(reader_type(input.reader), RECORD_USERS);
-        assert_true(reader_has(input.reader, FIELD_ID));
-        assert_false(reader_has(input.reader, FIELD_TITLE));
+        assert_int_equal(row_reader_type(input.reader), RECORD_USERS);
+        assert_true(row_reader_has(input.reader, FIELD_ID));
+        assert_false(row_reader_has(input.reader, FIELD_TITLE));
         row = next(&input);
         assert_null(row.problem);
         assert_int_equal(row.line, 2);
@@ -102,7 +102,7 @@ static void test_urls(void **state) {
                                   "2026-01-02 00:00:00\n"
                                   ",,,https://example.com/,,,2026-01-01,\n"),
                             false, RECORD_NONE);
-        ReaderRow row;
+        ReadRow row;
 
         (void)state;
         assert_int_equal(input.result, 0);
@@ -132,11 +132,11 @@ static void test_events(void **state) {
                                   "3,created,,,\n"
                                   "3,created,null,,\n"),
                             false, RECORD_NONE);
-        ReaderRow row;
+        ReadRow row;
 
         (void)state;
         assert_int_equal(input.result, 0);
-        assert_int_equal(reader_type(input.reader), RECORD_EVENTS);
+        assert_int_equal(row_reader_type(input.reader), RECORD_EVENTS);
         row = next(&input);
         assert_null(row.problem);
         assert_slice(row.record.event.details, "{\"a\":\"x\",\"b\":1}");
@@ -159,7 +159,7 @@ typedef struct Refusal {
 static void check_refusals(const char *header, const Refusal *refusals, size_t n, bool json_lines) {
         for (size_t i = 0; i < n; i++) {
                 Buffer text = BUFFER_EMPTY;
-                ReaderRow row;
+                ReadRow row;
                 Input input;
 
                 buffer_printf(&text, "%s\n%s\n", header, refusals[i].row);
@@ -215,7 +215,7 @@ static void test_urls_refused(void **state) {
                         {"abc,https://u:p@example.com,,", "A valid HTTP or HTTPS URL is required"},
                         {"a b,https://example.com,,",
                          "short_code must be 1 to 64 characters of A-Z, a-z, 0-9, - and _"},
-                        {"Users,https://example.com,,",
+                        {"users,https://example.com,,",
                          "short_code is the name of a route and would not be reached"},
                         {"abc,https://example.com,maybe,", "is_active must be a boolean"},
                         {"abc,https://example.com,,x", "user_id must be a positive integer"},
@@ -268,12 +268,12 @@ static void test_json_lines(void **state) {
                                   "\n  \n"
                                   "{\"url_id\":2,\"event_type\":\"b\"}"),
                             true, RECORD_NONE);
-        ReaderRow row;
+        ReadRow row;
 
         (void)state;
         assert_int_equal(input.result, 0);
-        assert_int_equal(reader_type(input.reader), RECORD_EVENTS);
-        assert_true(reader_has(input.reader, FIELD_ID));
+        assert_int_equal(row_reader_type(input.reader), RECORD_EVENTS);
+        assert_true(row_reader_has(input.reader, FIELD_ID));
         row = next(&input);
         assert_null(row.problem);
         assert_int_equal(row.record.event.id, 7);
@@ -312,7 +312,7 @@ static void test_long_json_lines(void **state) {
 
         (void)state;
         for (size_t i = 0; i < ELEMENTSOF(lengths); i++) {
-                ReaderRow row;
+                ReadRow row;
                 Input input;
                 char *at;
 
@@ -326,8 +326,9 @@ static void test_long_json_lines(void **state) {
                 input = begin(buffer_slice(&text), true, RECORD_NONE);
                 assert_null(next(&input).problem);
                 assert_string_equal(next(&input).problem,
-                                    lengths[i] > READER_LINE_MAX ? "the line is over 64 KiB"
-                                                                 : "the line is no JSON object");
+                                    lengths[i] > ROW_READER_LINE_MAX
+                                                    ? "the line is over 64 KiB"
+                                                    : "the line is no JSON object");
                 row = next(&input);
                 assert_null(row.problem);
                 assert_int_equal(row.line, 3);
@@ -373,11 +374,11 @@ static void check_seek(Slice text, bool json_lines) {
         uint64_t offsets[16], lines[16];
         const char *problems[16];
         Input input = begin(text, json_lines, RECORD_NONE);
-        ReaderRow row;
+        ReadRow row;
         size_t n = 0;
 
         assert_int_equal(input.result, 0);
-        while (reader_next(input.reader, &input.arena, NOW, &row) == 1) {
+        while (row_reader_next(input.reader, &input.arena, NOW, &row) == 1) {
                 assert_true(n < ELEMENTSOF(offsets));
                 offsets[n] = row.offset;
                 lines[n] = row.line;
@@ -385,7 +386,7 @@ static void check_seek(Slice text, bool json_lines) {
         }
         assert_true(n > 3);
         for (size_t first = 0; first < n; first++) {
-                assert_int_equal(reader_seek(input.reader, offsets[first], lines[first]), 0);
+                assert_int_equal(row_reader_seek(input.reader, offsets[first], lines[first]), 0);
                 for (size_t i = first; i < n; i++) {
                         row = next(&input);
                         assert_int_equal(row.offset, offsets[i]);
@@ -418,16 +419,16 @@ static void test_seek(void **state) {
 
 static void test_a_closed_input(void **state) {
         char *problem = NULL;
-        Reader *reader;
+        RowReader *reader;
 
         (void)state;
-        assert_int_equal(reader_new(-1, false, &reader), 0);
-        assert_int_equal(reader_begin(reader, RECORD_NONE, &problem), -EBADF);
-        (void)reader_free(reader);
-        assert_int_equal(reader_new(-1, true, &reader), 0);
-        assert_int_equal(reader_begin(reader, RECORD_NONE, &problem), -EBADF);
-        assert_int_equal(reader_seek(reader, 5, 5), -EBADF);
-        (void)reader_free(reader);
+        assert_int_equal(row_reader_new(-1, false, &reader), 0);
+        assert_int_equal(row_reader_begin(reader, RECORD_NONE, &problem), -EBADF);
+        (void)row_reader_free(reader);
+        assert_int_equal(row_reader_new(-1, true, &reader), 0);
+        assert_int_equal(row_reader_begin(reader, RECORD_NONE, &problem), -EBADF);
+        assert_int_equal(row_reader_seek(reader, 5, 5), -EBADF);
+        (void)row_reader_free(reader);
         assert_null(problem);
 }
 
