@@ -17,6 +17,7 @@ static int real_rename(int directory_fd, const char *from, const char *to) {
 
 ClicksIo clicks_io = {
                 .open = real_open,
+                .pread = pread,
                 .pwrite = pwrite,
                 .sync_data = fdatasync,
                 .sync = fsync,

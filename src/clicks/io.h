@@ -11,6 +11,7 @@
 
 typedef struct ClicksIo {
         int (*open)(int directory_fd, const char *name, int flags, mode_t mode);
+        ssize_t (*pread)(int fd, void *data, size_t len, off_t offset);
         ssize_t (*pwrite)(int fd, const void *data, size_t len, off_t offset);
         int (*sync_data)(int fd);                   /* fdatasync() */
         int (*sync)(int fd);                        /* fsync(): directories, fresh files */

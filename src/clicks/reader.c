@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "clicks/io.h"
 #include "clicks/reader.h"
 
 #define BUFFER_SIZE (256u * 1024)
@@ -19,6 +20,7 @@
 #define BLOCK_SIZE  4096u /* what one unreadable sector costs at least */
 #define TYPICAL     256u  /* bytes of a record, to guess how much is there to be read */
 #define OPEN_TRIES  3
+#define READ_TRIES  3 /* of one place, before it counts as unreadable */
 
 /* What lies between the last record and the end of a segment. */
 typedef struct Remains {
@@ -161,26 +163,30 @@ static size_t read_size(const Reader *reader) {
         return (size_t)MIN(guess, (uint64_t)BUFFER_SIZE);
 }
 
-/* What the disk cannot read is stepped over, and is damage if nothing valid follows. */
+/* The place cannot be read: steps over it. What was there is damage if nothing valid follows. */
+static bool step_over(Reader *reader) {
+        reader->offset += BLOCK_SIZE - reader->offset % BLOCK_SIZE;
+        reader->remains.last_byte = '\n';
+        return reader->offset < segment_size(reader);
+}
+
 static void fill_buffer(Reader *reader) {
         size_t size = read_size(reader);
+        unsigned n_failures = 0;
         ssize_t n = 0;
 
         reader->buffer_len = 0;
         reader->buffer_last = false;
         while (reader->buffer_len < size) {
-                n = pread(reader->fd, reader->buffer + reader->buffer_len,
-                          size - reader->buffer_len, (off_t)(reader->offset + reader->buffer_len));
+                n = clicks_io.pread(reader->fd, reader->buffer + reader->buffer_len,
+                                    size - reader->buffer_len,
+                                    (off_t)(reader->offset + reader->buffer_len));
                 if (n > 0)
                         reader->buffer_len += (size_t)n;
                 else if (n == 0 || reader->buffer_len > 0)
                         break;
-                else if (errno != EINTR) {
-                        reader->offset += BLOCK_SIZE - reader->offset % BLOCK_SIZE;
-                        reader->remains.last_byte = '\n';
-                        if (errno != EIO || reader->offset >= segment_size(reader))
-                                break;
-                }
+                else if (++n_failures % READ_TRIES == 0 && !step_over(reader))
+                        break;
         }
         reader->buffer_last = n == 0;
         reader->buffer_at = reader->offset;
@@ -237,8 +243,8 @@ static bool find_record(Reader *reader, Record *ret, const uint8_t **ret_data, s
                         continue;
                 }
                 reader->remains = (Remains){0};
-                reader->after = ret->seq + ret->n;
-                if (reader->after > reader->seq) {
+                reader->after = MAX(reader->after, ret->seq + ret->n);
+                if (ret->seq + ret->n > reader->seq) {
                         *ret_data = data;
                         *ret_size = (size_t)size;
                         return ret->seq < bound(reader);

@@ -277,7 +277,7 @@ static void settle_spare(int directory_fd, const char *name, const uint8_t id[SP
         fd = openat(directory_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
         if (fd < 0)
                 return;
-        n = pread(fd, data, sizeof(data), 0);
+        n = clicks_io.pread(fd, data, sizeof(data), 0);
         if (n < 0)
                 return; /* unreadable: left for a person */
         if (record_decode(record_crc_start(id), data, (size_t)n, &record) < 0) {

@@ -123,6 +123,8 @@ int spool_open(const SpoolOptions *options, HostSlot *slot, Spool **ret) {
 
 /* What can still be brought to the disk: a sync that fails leads to one more segment. */
 static void finish(Spool *spool) {
+        /* There is no helper any more that would try again. */
+        atomic_store(&spool->make_error, 0);
         for (int i = 0; i < 2; i++) {
                 int r = spool_flush_batch(spool);
 

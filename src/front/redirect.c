@@ -77,7 +77,7 @@ static int record_visit(Front *front, int64_t link_id, const Slice known[], Slic
                         Slice id) {
         Click click = {
                         .link_id = link_id,
-                        .time_usec = clock_realtime_usec(),
+                        .time_usec = http_server_realtime(front->server),
                         .remote = remote,
                         .referrer = known[HTTP_FIELD_REFERER],
                         .user_agent = known[HTTP_FIELD_USER_AGENT],
@@ -91,9 +91,13 @@ HttpQuick front_redirect_hit(Front *front, HttpConn *conn, const HttpHead *head,
         Slice path = http_span(base, head->path), id;
         char buffer[HTTP_REQUEST_ID_SIZE];
         CacheHit hit;
+        Slice code;
 
-        if (path.len < 2 || path.len > CODE_PATH_MAX ||
-            !redirect_cache_find(front->cache, slice_from(path, 1), &hit) || hit.link_id == 0 ||
+        if (path.len < 2 || path.len > CODE_PATH_MAX)
+                return HTTP_QUICK_NO;
+        code = slice_from(path, 1);
+        host_page_prefetch(front->page, host_counter(code));
+        if (!redirect_cache_find(front->cache, code, &hit) || hit.link_id == 0 ||
             !is_fresh(front, &hit))
                 return HTTP_QUICK_NO;
         id = http_conn_request_id(conn, head, base, buffer);

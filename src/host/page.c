@@ -169,6 +169,10 @@ HostMark host_page_mark(const HostPage *page, uint32_t counter) {
         };
 }
 
+void host_page_prefetch(const HostPage *page, uint32_t counter) {
+        __builtin_prefetch(&page_layout(page)->counters[counter % HOST_COUNTERS]);
+}
+
 bool host_page_fresh(const HostPage *page, uint32_t counter, HostMark mark) {
         HostMark now = host_page_mark(page, counter);
 

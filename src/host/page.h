@@ -40,6 +40,9 @@ const char *host_page_path(const HostPage *page);
 /* The counter of a code: the same in every process. */
 uint32_t host_counter(Slice code) _pure_;
 
+/* Starts to fetch the counter's cache line: for a hit, whose own lookup takes as long. */
+void host_page_prefetch(const HostPage *page, uint32_t counter);
+
 HostMark host_page_mark(const HostPage *page, uint32_t counter);
 bool host_page_fresh(const HostPage *page, uint32_t counter, HostMark mark);
 

@@ -94,8 +94,9 @@ struct HttpServer {
         size_t n_listeners;
         bool accepting;
         bool draining;
-        uint64_t drain_usec; /* idle connections end at this time */
-        uint64_t now_usec;
+        uint64_t drain_usec;       /* idle connections end at this time */
+        uint64_t now_usec;         /* CLOCK_MONOTONIC, of this turn */
+        uint64_t realtime_usec;    /* CLOCK_REALTIME, of this turn */
         uint64_t id_key, id_count; /* request ids */
         uint64_t spilled;          /* bytes of spilled bodies */
         uint64_t n_accepted;

@@ -251,9 +251,11 @@ void http_server_flush(HttpServer *server) {
 }
 
 static void refresh_now(HttpServer *server) {
-        int64_t now = (int64_t)(clock_realtime_usec() / USEC_PER_SEC);
+        int64_t now;
 
         server->now_usec = clock_monotonic_usec();
+        server->realtime_usec = clock_realtime_usec();
+        now = (int64_t)(server->realtime_usec / USEC_PER_SEC);
         if (now != server->date_sec) {
                 server->date_sec = now;
                 memcpy(server->date, "Date: ", 6);
@@ -384,6 +386,10 @@ void http_server_stats(const HttpServer *server, HttpServerStats *ret) {
 
 int http_server_fd(const HttpServer *server) {
         return server->epoll_fd;
+}
+
+uint64_t http_server_realtime(const HttpServer *server) {
+        return server->realtime_usec;
 }
 
 uint64_t http_server_now(const HttpServer *server) {

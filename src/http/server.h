@@ -99,6 +99,8 @@ bool http_server_idle(const HttpServer *server);
 void http_server_stats(const HttpServer *server, HttpServerStats *ret);
 /* CLOCK_MONOTONIC usec, read once per wait of the turn. */
 uint64_t http_server_now(const HttpServer *server);
+/* CLOCK_REALTIME usec of the same moment. */
+uint64_t http_server_realtime(const HttpServer *server);
 
 /* ---- for ops->quick ---- */
 

@@ -149,10 +149,9 @@ def make_store(build, folder, n_links):
 
 class Ours:
     def __init__(self, build, folder, n_links, cache="64M", environment=None, options=()):
-        self.folder = os.path.join(folder, f"ours-{n_links}")
-        if not os.path.isdir(self.folder):
-            os.mkdir(self.folder)
-            make_store(build, self.folder, n_links)
+        # Nothing is left over from an earlier measurement: no backlog, no large file.
+        self.folder = tempfile.mkdtemp(prefix=f"ours-{n_links}-", dir=folder)
+        make_store(build, self.folder, n_links)
         self.codes_path = os.path.join(self.folder, "codes")
         self.port = free_port()
         self.process = subprocess.Popen(

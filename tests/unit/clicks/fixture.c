@@ -23,11 +23,15 @@ static const char agent[] =
 
 /* ---- folders and files ---- */
 
+const char *folder_base(void) {
+        return access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+}
+
 int folder_setup(void **state) {
         Folder *folder = calloc(1, sizeof(*folder));
 
         assert_non_null(folder);
-        (void)snprintf(folder->path, sizeof(folder->path), "clicks-XXXXXX");
+        (void)snprintf(folder->path, sizeof(folder->path), "%s/clicks-XXXXXX", folder_base());
         assert_non_null(mkdtemp(folder->path));
         folder->fd = open(folder->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         assert_true(folder->fd >= 0);
@@ -243,6 +247,13 @@ static int failing_open(int directory_fd, const char *name, int flags, mode_t mo
         return -1;
 }
 
+static ssize_t failing_pread(int fd, void *data, size_t len, off_t offset) {
+        if (!fails())
+                return real_io.pread(fd, data, len, offset);
+        errno = EIO;
+        return -1;
+}
+
 static ssize_t failing_pwrite(int fd, const void *data, size_t len, off_t offset) {
         if (!fails())
                 return real_io.pwrite(fd, data, len, offset);
@@ -284,6 +295,7 @@ void io_fail(unsigned n, unsigned count, int error) {
                 real_io = clicks_io;
                 clicks_io = (ClicksIo){
                                 .open = failing_open,
+                                .pread = failing_pread,
                                 .pwrite = failing_pwrite,
                                 .sync = failing_sync,
                                 .sync_data = failing_sync_data,

@@ -22,6 +22,10 @@ typedef struct Folder {
         int fd;
 } Folder;
 
+/* Where folders are made: in memory if possible, for nothing here pulls the plug and syncing takes
+ * most of the time. Absolute. */
+const char *folder_base(void);
+
 /* CMocka's setup and teardown: *state is a Folder. */
 int folder_setup(void **state);
 int folder_teardown(void **state);

@@ -283,6 +283,7 @@ static void check_run(const Folder *folder, const Run *run) {
         uint64_t seen = 0, others = 0;
         Content content;
 
+        io_restore();
         content_read(folder, run->id, NULL, &content);
         assert_int_equal(content.damaged, 0);
         for (uint64_t seq = 1; seq < content.next_seq && seq < content.n_links; seq++) {

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: MIT */
+/* The shipper's thread, and what other processes leave: the dead neighbour, the killed shipper. */
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "basic/clock.h"
+#include "clicks/adopt.h"
+#include "clicks/neighbour.h"
+#include "store/fake.h"
+#include "world.h"
+
+/* ---- the thread ---- */
+
+static void *thread_body(void *userdata) {
+        shipper_run(userdata);
+        return NULL;
+}
+
+static pthread_t thread_begin(Shipper *shipper) {
+        pthread_t thread;
+
+        assert_int_equal(pthread_create(&thread, NULL, thread_body, shipper), 0);
+        return thread;
+}
+
+static void thread_end(Shipper *shipper, pthread_t thread) {
+        shipper_stop(shipper);
+        assert_int_equal(pthread_join(thread, NULL), 0);
+        (void)shipper_free(shipper);
+}
+
+static void test_ships_at_once(void **state) {
+        const World *world = *state;
+        const ShipperOptions options = ship_options(world);
+        Spool *spool = spool_begin(world);
+        Shipper *shipper = shipper_start(world, &options, spool);
+        pthread_t thread = thread_begin(shipper);
+
+        for (int i = 0; i < 30; i++) {
+                HostVisits noted;
+
+                visits(spool, 3);
+                host_page_note_visits(world->page, &noted);
+                wait_for(host_page_visits_pending(world->page, &noted) == 0);
+                check(world->session, (uint64_t)(i + 1) * 3, 0, 0, 0);
+                assert_true(shipper_alive_usec(shipper) > 0);
+        }
+        visits(spool, 5);
+        thread_end(shipper, thread);
+        check(world->session, 95, 0, 0, 0);
+        (void)spool_free(spool);
+}
+
+static void test_stops_without_a_slot(void **state) {
+        const World *world = *state;
+        const ShipperOptions options = ship_options(world);
+        const SpoolOptions plain = spool_options(&world->folder);
+        Shipper *shipper = NULL;
+        Spool *spool = spool_start(&plain);
+        pthread_t thread;
+
+        visits(spool, 5);
+        assert_int_equal(shipper_new(&options, world->store, NULL, NULL, NULL, spool, &shipper), 0);
+        thread = thread_begin(shipper);
+        wait_for((visits(spool, 1), spool_written_seq(spool) > 20));
+        thread_end(shipper, thread);
+        check(world->session, spool_written_seq(spool) - 1, 0, 0, 0);
+        (void)spool_free(spool);
+}
+
+static void test_store_away(void **state) {
+        const World *world = *state;
+        const ShipperOptions options = ship_options(world);
+        Spool *spool = spool_begin(world);
+        Shipper *shipper = shipper_start(world, &options, spool);
+        ShipperStats stats;
+        pthread_t thread;
+
+        if (!use_sqlite)
+                store_fake_fail(world->store, -EHOSTDOWN, 3);
+        visits(spool, 100);
+        thread = thread_begin(shipper);
+        wait_for(slot_pending(world) == 0);
+        if (!use_sqlite) {
+                store_fake_block(world->store, true);
+                visits(spool, 100);
+                wait_for((shipper_stats(shipper, &stats), stats.oldest_pending_usec > 0));
+                assert_int_equal(slot_pending(world), 100);
+                wait_for(shipper_in_store(shipper));
+                store_fake_block(world->store, false);
+        } else {
+                visits(spool, 100);
+        }
+        wait_for(slot_pending(world) == 0);
+        thread_end(shipper, thread);
+        check(world->session, 200, 0, 0, 0);
+        (void)spool_free(spool);
+}
+
+/* ---- other processes ---- */
+
+static pid_t start(void (*body)(const World *world), const World *world) {
+        pid_t pid = fork();
+
+        assert_true(pid >= 0);
+        if (pid == 0) {
+                body(world);
+                _exit(0);
+        }
+        return pid;
+}
+
+static void wait_end(pid_t pid) {
+        int status;
+
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+/* An instance "2" that writes 200 visits and dies without a word. */
+static void die_with_visits(const World *world) {
+        SpoolOptions options = spool_options(&world->folder);
+        HostPage *page = NULL;
+        HostSlot *slot = NULL;
+        Spool *spool = NULL;
+        uint64_t seq;
+
+        options.directory = world->second;
+        if (host_page_open(world->state, &page) < 0 ||
+            host_slot_claim(page, "2", world->second, &slot) < 0 ||
+            spool_open(&options, slot, &spool) < 0)
+                _exit(2);
+        for (int i = 0; i < 200; i++) {
+                Click click = click_of(1);
+
+                if (spool_add(spool, &click) < 0)
+                        _exit(3);
+        }
+        if (spool_flush(spool, &seq) < 0)
+                _exit(4);
+}
+
+static void test_dead_neighbour(void **state) {
+        const World *world = *state;
+        const ShipperOptions options = ship_options(world);
+        Spool *spool = spool_begin(world);
+        Shipper *shipper = shipper_start(world, &options, spool);
+        HostSlotInfo slots[HOST_SLOTS];
+        pthread_t thread;
+        bool used = false;
+
+        wait_end(start(die_with_visits, world));
+        assert_int_equal(slot_pending(world), 200);
+        thread = thread_begin(shipper);
+        wait_for(slot_pending(world) == 0);
+        check(world->session, 200, 0, 0, 0);
+        host_page_sweep(world->page);
+        host_page_slots(world->page, slots);
+        for (unsigned i = 0; i < HOST_SLOTS; i++)
+                used = used || (slots[i].used && strcmp(slots[i].name, "2") == 0);
+        assert_false(used);
+
+        /* Again, and it comes back: what is left is its own. */
+        wait_end(start(die_with_visits, world));
+        wait_end(start(die_with_visits, world));
+        wait_for(slot_pending(world) == 0);
+        thread_end(shipper, thread);
+        check(world->session, 600, 0, 0, 0);
+        (void)spool_free(spool);
+}
+
+static void test_neighbour_comes_back(void **state) {
+        const World *world = *state;
+        Neighbour neighbour = NEIGHBOUR_NONE, second = NEIGHBOUR_NONE;
+        StreamShared shared = {.session = world->session, .page = world->page};
+        HostSlot *slot = NULL;
+        StreamMove move;
+
+        assert_false(neighbour_find(&neighbour, world->page, world->folder.path));
+        wait_end(start(die_with_visits, world));
+        wait_end(start(die_with_visits, world));
+        assert_true(neighbour_find(&neighbour, world->page, world->folder.path));
+        /* One at a time. */
+        assert_false(neighbour_find(&second, world->page, world->folder.path));
+        assert_int_equal(neighbour_step(&neighbour, &shared, &move), STREAM_MOVED);
+        assert_int_equal(move.rows, 200);
+        assert_int_equal(slot_pending(world), 200);
+        assert_int_equal(host_slot_claim(world->page, "2", world->second, &slot), 0);
+        assert_int_equal(neighbour_step(&neighbour, &shared, &move), STREAM_END);
+        assert_int_equal(neighbour.lock_fd, -1);
+        assert_int_equal(slot_pending(world), 200);
+        assert_false(neighbour_find(&neighbour, world->page, world->folder.path));
+        (void)host_slot_release(slot);
+
+        assert_true(neighbour_find(&neighbour, world->page, world->folder.path));
+        if (!use_sqlite) {
+                store_fake_fail(world->store, -EHOSTDOWN, 1);
+                assert_int_equal(neighbour_step(&neighbour, &shared, &move), -EHOSTDOWN);
+                assert_int_equal(neighbour.lock_fd, -1);
+                assert_true(neighbour_find(&neighbour, world->page, world->folder.path));
+        }
+        while (neighbour_step(&neighbour, &shared, &move) == STREAM_MOVED)
+                ;
+        assert_int_equal(slot_pending(world), 0);
+        check(world->session, 400, 0, 0, 0);
+        /* Nothing is left, although the slot still says dead. */
+        assert_false(neighbour_find(&neighbour, world->page, world->folder.path));
+}
+
+static void drain_once(const World *world) {
+        const ShipperOptions options = ship_options(world);
+        const StoreOptions store_options = {.connect_usec = USEC_PER_SEC};
+        Shipper *shipper = NULL;
+        Store *store = NULL;
+        char url[300];
+
+        (void)snprintf(url, sizeof(url), "sqlite:%s/store.db", world->state);
+        if (store_new(url, &store_options, &store) < 0 ||
+            shipper_new(&options, store, NULL, NULL, NULL, NULL, &shipper) < 0)
+                _exit(1);
+        if (shipper_drain(shipper) < 0)
+                _exit(2);
+}
+
+/* SIGKILL at random moments of shipping: nothing twice, nothing missing. */
+static void test_killed_while_shipping(void **state) {
+        const World *world = *state;
+        Spool *spool = spool_begin(world);
+        AdoptResult result;
+
+        if (!use_sqlite) { /* the store in memory dies with its process */
+                (void)spool_free(spool);
+                return;
+        }
+        visits(spool, 15000);
+        (void)spool_free(spool);
+        srandom(1);
+        for (int i = 0; i < 15; i++) {
+                pid_t pid = start(drain_once, world);
+
+                (void)poll(NULL, 0, (int)(random() % 60));
+                (void)kill(pid, SIGKILL);
+                assert_int_equal(waitpid(pid, NULL, 0), pid);
+        }
+        assert_int_equal(clicks_adopt(world->folder.path, world->store, NULL, NULL, &result), 0);
+        check(world->session, 15000, 0, 0, 0);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+#define T(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
+                        T(test_ships_at_once),        T(test_stops_without_a_slot),
+                        T(test_store_away),           T(test_dead_neighbour),
+                        T(test_neighbour_comes_back), T(test_killed_while_shipping),
+#undef T
+        };
+        int n_failed;
+
+        n_failed = cmocka_run_group_tests_name("fake", tests, NULL, NULL);
+        use_sqlite = true;
+        return n_failed + cmocka_run_group_tests_name("sqlite", tests, NULL, NULL);
+}
