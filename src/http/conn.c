@@ -207,8 +207,8 @@ static void hand_over(HttpConn *conn) {
         int status = exchange_finish_body(exchange);
 
         if (status != 0) {
-                drop_exchange(conn);
                 refuse(conn, status, NULL);
+                drop_exchange(conn);
                 return;
         }
         exchange->out = true;
@@ -239,10 +239,8 @@ static void begin_exchange(HttpConn *conn, const HttpHead *head, const char *bas
         conn->exchange = exchange;
         server->ops.head(server->ops.userdata, &exchange->public, &exchange->plan);
         if (head->body == HTTP_BODY_LENGTH && head->content_length > exchange->plan.body_max) {
-                const char *text = exchange->plan.too_large;
-
+                refuse(conn, 413, exchange->plan.too_large);
                 drop_exchange(conn);
-                refuse(conn, 413, text);
                 return;
         }
         if (head->body == HTTP_BODY_NONE ||
@@ -286,10 +284,8 @@ static size_t take_body(HttpConn *conn, const char *data, size_t len) {
                 status = r != 0 ? r : status;
         }
         if (status >= 400) {
-                const char *text = status == 413 ? exchange->plan.too_large : NULL;
-
+                refuse(conn, status, status == 413 ? exchange->plan.too_large : NULL);
                 drop_exchange(conn);
-                refuse(conn, status, text);
                 return len;
         }
         if (status == HTTP_PARSE_DONE || (exchange->head.body == HTTP_BODY_LENGTH &&
@@ -344,12 +340,13 @@ static void conn_keep(HttpConn *conn, const char *data, size_t len) {
 }
 
 static void conn_lingering(HttpConn *conn) {
+        size_t max = conn->too_large ? LINGER_BODY_MAX : LINGER_BYTES_MAX;
         ssize_t n = recv(conn->fd, conn->server->input, INPUT_SIZE, MSG_DONTWAIT);
 
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
                 return;
         conn->lingered += (size_t)MAX(n, 0);
-        if (n <= 0 || conn->lingered > LINGER_BYTES_MAX)
+        if (n <= 0 || conn->lingered > max)
                 conn_close(conn);
 }
 
@@ -438,7 +435,7 @@ void conn_expire(HttpConn *conn) {
                 conn_close(conn);
                 return;
         }
+        refuse(conn, 408, NULL);
         if (conn->exchange)
                 drop_exchange(conn);
-        refuse(conn, 408, NULL);
 }

@@ -278,9 +278,9 @@ void http_exchange_abandon(HttpExchange *public) {
         if (server->ops.answered)
                 server->ops.answered(server->ops.userdata, public, 503,
                                      clock_monotonic_usec() - exchange->read_usec);
+        conn_refuse(conn, 503, NULL);
         conn->exchange = NULL;
         exchange->conn = NULL;
-        conn_refuse(conn, 503, NULL);
         if (!list_linked(&conn->again))
                 list_append(&server->again, &conn->again);
 }

@@ -19,6 +19,8 @@
 #define LISTENERS_MAX    16u
 #define SPARE_EXCHANGES  32u
 #define LINGER_BYTES_MAX 65536u
+/* Many clients read no answer before they have sent all, and call an early close an error. */
+#define LINGER_BODY_MAX (32u * 1024 * 1024) /* bytes, behind a 413 */
 
 #define HEAD_USEC   (10 * USEC_PER_SEC)
 #define BODY_USEC   (10 * USEC_PER_SEC) /* from then on BODY_RATE counts */
@@ -78,6 +80,7 @@ struct HttpConn {
         bool held : 1;    /* pending waits for http_server_release() */
         bool partial : 1; /* of what is held the first bytes were sent already */
         bool eof : 1;
+        bool too_large : 1; /* what is dropped is the body that 413 refused */
         uint8_t remote_len;
         char remote[ADDRESS_TEXT_SIZE];
         HttpHead head; /* of the request being read */
@@ -134,8 +137,8 @@ void conn_fail_visit(HttpConn *conn, Slice answers);
 void conn_expire(HttpConn *conn);
 char *conn_reserve(HttpConn *conn, size_t len);
 
-/* refuse.c: answers without an exchange. text NULL: the status' generic one; the connection closes.
- */
+/* refuse.c: answers that no handler made; of the exchange that the connection still has, they take
+ * the request's id and method. text NULL: the status' generic one; the connection closes. */
 void conn_refuse(HttpConn *conn, int status, const char *text);
 void conn_refuse_as(HttpConn *conn, int status, const char *text, Slice request_id);
 /* 503 to the first request of these answers, which are this turn's or held, and will not be sent.

@@ -54,10 +54,12 @@ Slice http_status_line(int status) {
 
 void conn_refuse_as(HttpConn *conn, int status, const char *text, Slice request_id) {
         Slice line = http_status_line(status), date = http_server_date(conn->server);
+        bool is_head = conn->exchange && conn->exchange->head.method == HTTP_HEAD;
         char body[256], *p;
         int n;
 
         conn->closing = true;
+        conn->too_large = status == 413;
         (void)snprintf(body, sizeof body, "{\"error\":\"%s\"}\n",
                        text ? text : problem_generic_text(status));
         p = conn_reserve(conn, REFUSAL_MAX);
@@ -68,7 +70,7 @@ void conn_refuse_as(HttpConn *conn, int status, const char *text, Slice request_
                      "X-Request-Id: %.*s\r\nX-Content-Type-Options: nosniff\r\n"
                      "%sConnection: close\r\n\r\n%s",
                      SLICE_ARG(line), SLICE_ARG(date), strlen(body), SLICE_ARG(request_id),
-                     status == 503 ? "Retry-After: 1\r\n" : "", body);
+                     status == 503 ? "Retry-After: 1\r\n" : "", is_head ? "" : body);
         CHECK(n > 0 && (size_t)n < REFUSAL_MAX);
         conn->out_len += (size_t)n;
         conn->server->out.len += (size_t)n;
@@ -78,6 +80,10 @@ void conn_refuse(HttpConn *conn, int status, const char *text) {
         char id[HTTP_REQUEST_ID_SIZE];
         HttpHead none = {0};
 
+        if (conn->exchange) {
+                conn_refuse_as(conn, status, text, conn->exchange->public.request.request_id);
+                return;
+        }
         conn_refuse_as(conn, status, text, http_conn_request_id(conn, &none, "", id));
 }
 

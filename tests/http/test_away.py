@@ -35,7 +35,8 @@ class Away(unittest.TestCase):
             self.assertLess(time.monotonic() - start, 0.5 * harness.SLOW)
             n += 1
             start = time.monotonic()
-            answer = self.one.post("/urls", {"url": "https://example.com/never"})
+            answer = self.one.post("/urls", {"url": "https://example.com/never"}, headers={"X-Request-Id": "mine"})
+            self.assertEqual(answer.headers["X-Request-Id"], "mine")
             self.assertEqual((answer.status, answer.json), (503, {"error": "Service unavailable"}))
             self.assertEqual(answer.headers["Retry-After"], "1")
             self.assertLess(time.monotonic() - start, 1.0 * harness.SLOW)
