@@ -281,9 +281,9 @@ static int parse_whole(Slice number, int64_t *ret) {
                 if (__builtin_mul_overflow(value, 10u, &value))
                         return -ERANGE;
         }
-        if (value > INT64_MAX)
+        if (value > (uint64_t)INT64_MAX + negative)
                 return -ERANGE;
-        *ret = negative ? -(int64_t)value : (int64_t)value;
+        *ret = (int64_t)(negative ? 0 - value : value);
         return 0;
 }
 
