@@ -4,12 +4,13 @@
 
 usage: bench.py [--build DIR] [--rounds N] [--seconds S] [--links N] [--json FILE] [NAME...]
 
-Names: redirect, pipeline, million, malloc, memory, shipper. All when none is given. Each figure is the median
+Names: redirect, pipeline, million, malloc, memory, shipper, imports. All when none is given. Each figure is the median
 of its rounds; rounds of ours and nginx's alternate, because the machine's speed drifts. Traffic goes to loopback only.
 Exit status 1 when a bar is missed.
 """
 
 import argparse
+import contextlib
 import csv
 import json
 import os
@@ -122,8 +123,8 @@ def wait_port(port):
     raise SystemExit(f"bench: nothing listens on port {port}")
 
 
-def make_store(build, folder, n_links):
-    """n links by the program's own import; returns the codes."""
+def write_links(folder, n_links):
+    """A CSV file of n links; returns its path and the codes."""
     path = os.path.join(folder, "links.csv")
     random.seed(n_links)
     alphabet = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -135,16 +136,38 @@ def make_store(build, folder, n_links):
     with open(path, "w") as file:
         file.write("id,user_id,short_code,original_url,title,is_active,created_at,updated_at\n")
         for i, code in enumerate(codes):
-            file.write(f"{i + 1},,{code},https://www.example.com/some/where/{i}?that=is,usual title,True,"
-                       "2026-01-01 00:00:00,2026-01-01 00:00:00\n".replace("?that=is", "/that-is"))
-    store = f"sqlite:{folder}/bench.db"
-    subprocess.run([f"{build}/shortenerctl", "--config=/dev/null", "--store=" + store,
-                    f"--set=Server.RuntimeDirectory={folder}", "db", "init"], check=True, capture_output=True)
-    subprocess.run([f"{build}/shortenerctl", "--config=/dev/null", "--store=" + store,
-                    f"--set=Server.RuntimeDirectory={folder}", "import", path], check=True, capture_output=True)
+            file.write(f"{i + 1},,{code},https://www.example.com/some/where/{i}/that-is,usual title,True,"
+                       "2026-01-01 00:00:00,2026-01-01 00:00:00\n")
+    return path, codes
+
+
+def timed(command):
+    """Seconds of wall time and peak KiB of a command."""
+    start = time.monotonic()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    peak = 0
+    # VmHWM begins anew with the exec; ru_maxrss would count what this program had when it forked.
+    while process.poll() is None:
+        with contextlib.suppress(OSError):
+            with open(f"/proc/{process.pid}/status") as file:
+                peak = max([peak] + [int(l.split()[1]) for l in file if l.startswith("VmHWM:")])
+        time.sleep(0.02)
+    if process.returncode != 0:
+        raise SystemExit(f"bench: {command}: status {process.returncode}")
+    return time.monotonic() - start, peak
+
+
+def make_store(build, folder, n_links):
+    """A store with n links, by the program's own import."""
+    ctl = [f"{build}/shortenerctl", "--config=/dev/null", f"--store=sqlite:{folder}/bench.db",
+           f"--set=Server.RuntimeDirectory={folder}"]
+    subprocess.run([*ctl, "db", "init"], check=True, capture_output=True)
+    if n_links == 0:
+        return
+    path, codes = write_links(folder, n_links)
+    subprocess.run([*ctl, "import", path], check=True, capture_output=True)
     with open(os.path.join(folder, "codes"), "w") as file:
         file.write("\n".join(codes) + "\n")
-    return codes
 
 
 class Ours:
@@ -361,6 +384,39 @@ class Bench:
         self.row("shipper CPU per visit / sqlite3 .import", used / shell, 1.5,
                  note=f"{used:.2f} us, shell {shell:.2f} us, {n} visits, {len(columns)} columns")
 
+    def imports(self):
+        """`shortenerctl import` of the links file beside the sqlite3 shell's .import of the same file."""
+        folder = tempfile.mkdtemp(dir=self.folder)
+        links = self.options.links
+        make_store(self.options.build, folder, 0)
+        path = write_links(folder, links)[0]
+        ctl = [f"{self.options.build}/shortenerctl", "--config=/dev/null", f"--store=sqlite:{folder}/bench.db",
+               f"--set=Server.RuntimeDirectory={folder}", "import", path]
+        seconds, memory = timed(ctl)
+        schema = sqlite3.connect(f"{folder}/bench.db")
+        rows = schema.execute("SELECT sql FROM sqlite_master WHERE tbl_name='urls' AND sql IS NOT NULL").fetchall()
+        count = schema.execute("SELECT count(*) FROM urls").fetchone()[0]
+        columns = [r[1] for r in schema.execute("PRAGMA table_info(urls)")]
+        schema.close()
+        if count != links:
+            raise SystemExit(f"bench: {count} of {links} rows were imported")
+        shell = sqlite3.connect(f"{folder}/shell.db")
+        for row in rows:
+            shell.execute(row[0])
+        shell.close()
+        # The shell takes columns by place: the same rows in the table's order.
+        source = sqlite3.connect(f"{folder}/bench.db")
+        with open(f"{folder}/rows.csv", "w", newline="") as file:
+            out = csv.writer(file, lineterminator="\n")
+            for row in source.execute("SELECT * FROM urls"):
+                out.writerow(["" if v is None else v for v in row])
+        source.close()
+        other, other_memory = timed(["sqlite3", f"{folder}/shell.db", "PRAGMA journal_mode=WAL", ".mode csv",
+                                     f".import {folder}/rows.csv urls"])
+        self.row(f"import of {links} links / sqlite3 .import, time", seconds / other, None,
+                 note=f"{links / seconds:.0f} rows/s with events, shell {links / other:.0f} rows/s, {len(columns)} columns")
+        self.row("import, peak memory", memory / 1024, None, "MB", note=f"shell {other_memory / 1024:.1f} MB")
+
     def run(self, names):
         try:
             for name in names:
@@ -383,7 +439,7 @@ def main():
     parser.add_argument("--json")
     parser.add_argument("names", nargs="*")
     options = parser.parse_args()
-    names = options.names or ["redirect", "pipeline", "million", "malloc", "memory", "shipper"]
+    names = options.names or ["redirect", "pipeline", "million", "malloc", "memory", "shipper", "imports"]
     sys.exit(0 if Bench(options).run(names) else 1)
 
 
