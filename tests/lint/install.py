@@ -17,8 +17,8 @@ WANTED = {
     "usr/share/doc/shortener/LICENSE": 0o644,
     "usr/share/doc/shortener/NEWS.md": 0o644,
     "usr/share/doc/shortener/README.md": 0o644,
+    "usr/share/bash-completion/completions/shortenerctl": 0o644,
 }
-COMPLETION = "usr/share/bash-completion/completions/shortenerctl"
 
 
 def wanted(folder):
@@ -44,8 +44,6 @@ def installed(build):
 def main():
     folder, report = root(), Report()
     want, have = wanted(folder), installed(sys.argv[2])
-    if COMPLETION in have:
-        want[COMPLETION] = 0o644
     for name, mode in want.items():
         if name not in have:
             report.case([f"/{name} is not installed"])
