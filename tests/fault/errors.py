@@ -4,7 +4,6 @@
 are as OnFull= promises, what is shed is counted exactly, nothing else is lost."""
 
 import os
-import random
 import sys
 import time
 import unittest
@@ -16,11 +15,6 @@ import harness
 OPTIONS = ["Clicks.SegmentSize=1M", "Clicks.MaxSize=256M", "Clicks.Keep=0"]
 AGENT = 500  # bytes: some 1,800 visits a segment
 WHY_NOT = faults.why_no_strace()
-
-
-def some(*choices):
-    """All of them in the long form, else one."""
-    return choices if faults.LONG else [random.choice(choices)]
 
 
 @unittest.skipIf(WHY_NOT, WHY_NOT)
@@ -57,13 +51,13 @@ class Failing(unittest.TestCase):
             return load, audit, shed
 
     def test_write_errors_shed(self):
-        for error in some("ENOSPC", "EIO"):
+        for error in faults.some("ENOSPC", "EIO"):
             load, _, shed = self.run_errors([], ["shortenerd"], f"pwrite64:error={error}:when=3+")
             self.assertEqual(set(load.statuses()), {302})
             self.assertGreater(shed, 0)
 
     def test_write_errors_fail(self):
-        for error in some("ENOSPC", "EIO"):
+        for error in faults.some("ENOSPC", "EIO"):
             what = f"pwrite64:error={error}:when=3+"
             load, audit, shed = self.run_errors(["Clicks.OnFull=fail"], ["shortenerd"], what)
             self.assertEqual(shed, 0)
@@ -71,13 +65,13 @@ class Failing(unittest.TestCase):
             self.assertLessEqual({i for i, _ in load.answered()}, audit.known)
 
     def test_one_write_error_loses_nothing(self):
-        for options in some([], ["Clicks.OnFull=fail"], ["Clicks.Sync=always"], ["Clicks.Sync=off"]):
+        for options in faults.some([], ["Clicks.OnFull=fail"], ["Clicks.Sync=always"], ["Clicks.Sync=off"]):
             load, _, shed = self.run_errors(options, ["shortenerd"], "pwrite64:error=EIO:when=5+40")
             self.assertEqual((set(load.statuses()), shed), ({302}, 0))
 
     def test_sync_errors(self):
-        for options in some(["Clicks.Sync=interval"], ["Clicks.Sync=always"],
-                            ["Clicks.Sync=always", "Clicks.OnFull=fail"]):
+        for options in faults.some(["Clicks.Sync=interval"], ["Clicks.Sync=always"],
+                                   ["Clicks.Sync=always", "Clicks.OnFull=fail"]):
             for when in ("2+7", "2+"):
                 load, _, shed = self.run_errors(options, ["spool"], f"fdatasync:error=EIO:when={when}")
                 self.assertEqual(shed, 0)
@@ -85,11 +79,11 @@ class Failing(unittest.TestCase):
                     self.assertEqual(set(load.statuses()), {302})
 
     def test_no_room_for_the_next_segment(self):
-        for options in some([], ["Clicks.OnFull=fail"]):
+        for options in faults.some([], ["Clicks.OnFull=fail"]):
             self.run_errors(options, ["spool", "shortenerd"], "fallocate:error=ENOSPC:when=1+", 1.5)
 
     def test_errors_of_the_store_lose_nothing(self):
-        for call in some("pwrite64", "fdatasync"):
+        for call in faults.some("pwrite64", "fdatasync"):
             for when in ("3+5", "1+"):
                 load, _, shed = self.run_errors([], ["shipper"], f"{call}:error=EIO:when={when}")
                 self.assertEqual((set(load.statuses()), shed), ({302}, 0))

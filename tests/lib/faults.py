@@ -28,6 +28,11 @@ LONG = bool(os.environ.get("SHORTENER_TEST_LONG"))
 HEAD = re.compile(rb"HTTP/1\.1 (\d+) .*?X-Request-Id: (\S+)", re.S)
 
 
+def some(*choices):
+    """All of them in the long form, else one."""
+    return choices if LONG else [random.choice(choices)]
+
+
 class Visitor(threading.Thread):
     """One connection that sends pipelined GETs, each with a request id of its own, and reconnects."""
 
