@@ -368,6 +368,7 @@ static void expire_list(ListNode *list, uint64_t now_usec) {
                 list_remove(&job->node);
                 job->abandoned = true;
                 metric_add(job->manager->metrics, METRIC_CALL_TIMEOUTS, 1);
+                store_note_hang(job->manager->store);
                 http_exchange_abandon(job->exchange);
         }
 }

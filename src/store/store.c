@@ -236,6 +236,10 @@ const char *store_session_error(const StoreSession *session) {
         return session->error;
 }
 
+void store_note_hang(Store *store) {
+        breaker_note(store, -ETIMEDOUT);
+}
+
 bool store_is_up(const Store *store) {
         return atomic_load_explicit(&store->next_probe_usec, memory_order_relaxed) == 0;
 }

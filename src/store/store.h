@@ -94,6 +94,9 @@ const char *store_session_error(const StoreSession *session);
 #define STORE_BREAKER_FAILURES 3u
 #define STORE_BREAKER_USEC     250000ULL
 bool store_is_up(const Store *store); /* any thread; true until the breaker opens */
+/* A verb has not come back in its time (a driver or the kernel hangs) and its caller was answered
+ * without it: for the breaker that is a failure. Any thread. */
+void store_note_hang(Store *store);
 
 int store_ping(StoreSession *session) _must_check_;
 

@@ -196,6 +196,24 @@ static void test_no_memory_changes_nothing(void **state) {
         assert_true(store_is_up(f->store));
 }
 
+/* Verbs that do not come back are failures too, and one that does ends the outage. */
+static void test_hangs_open_the_breaker(void **state) {
+        Fixture *f = *state;
+        int r;
+
+        for (unsigned i = 0; i < STORE_BREAKER_FAILURES; i++) {
+                assert_true(store_is_up(f->store));
+                store_note_hang(f->store);
+        }
+        assert_false(store_is_up(f->store));
+        assert_int_equal(store_ping(f->session), -EHOSTDOWN);
+        do
+                r = store_ping(f->session);
+        while (r == -EHOSTDOWN);
+        assert_int_equal(r, 0);
+        assert_true(store_is_up(f->store));
+}
+
 int run_users(void) {
         const struct CMUnitTest tests[] = {
                         CONTRACT_TEST(test_create_and_get),
@@ -207,6 +225,7 @@ int run_users(void) {
                         CONTRACT_TEST(test_deleted_user_reads_as_none),
                         CONTRACT_TEST(test_user_changes_touch_no_redirect),
                         CONTRACT_TEST(test_no_memory_changes_nothing),
+                        CONTRACT_TEST(test_hangs_open_the_breaker),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

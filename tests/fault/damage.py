@@ -180,8 +180,8 @@ class Damage(unittest.TestCase):
                     segment.data[start:end] = bytes(end - start)
                 elif kind == "noise":
                     segment.data[start:end] = os.urandom(end - start)
-                elif kind == "repeat":  # a piece of it once more, over other records
-                    source = random.randrange(segment.end - (end - start))
+                elif kind == "repeat":  # an earlier piece once more, over other records
+                    source = random.randrange(start + 1)
                     segment.data[start:end] = segment.data[source:source + end - start]
                 if kind != "none":
                     touched |= segment.ids(start, end)

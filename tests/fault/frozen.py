@@ -18,9 +18,10 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import faults
 import harness
 
-SECONDS = 30 if faults.LONG else 4
+SECONDS = 30 if faults.LONG else 3
 REQUESTS = 1000 if faults.LONG else 300  # of each kind
 LIMIT = 1.0 * harness.SLOW
+TAIL = (0.025 if faults.LONG else 0.1) * harness.SLOW  # seconds: p99 below it is as before on a busy machine
 
 
 def locked_by(*statements):
@@ -125,8 +126,8 @@ class Frozen(unittest.TestCase):
                     found.append((method, path, "503 without Retry-After", 0))
 
     def run_away(self, name, away, reads_may_go_on=False):
-        before = self.measure(1)
-        ended, found = threading.Event(), []
+        before = self.measure(0.5)
+        ended, found = threading.Event(), []  # what else was asked
         with away(self.service):
             thread = threading.Thread(target=self.others, args=(ended, found))
             thread.start()
@@ -135,7 +136,9 @@ class Frozen(unittest.TestCase):
             finally:
                 ended.set()
                 thread.join()
-            health = self.one.get("/health").json
+            if not reads_may_go_on:
+                harness.wait_for(lambda: self.one.get("/health").json ==
+                                 {"database": "disconnected", "status": "degraded"}, 3, "/health to tell it")
         longest = max(f[3] for f in found)
         statuses = sorted({(f[0], f[2]) for f in found}, key=str)
         harness.wait_for(lambda: self.one.post("/urls", {"url": "https://example.com/again"}).status == 201, 10,
@@ -151,8 +154,7 @@ class Frozen(unittest.TestCase):
         audit.check_nothing_lost(self, self.answered)
         self.assertLess(longest, LIMIT)
         for kind in before:
-            self.assertLess(during[kind], max(3 * before[kind], 0.010 * harness.SLOW), kind)
-        self.assertEqual(health, {"database": "disconnected", "status": "degraded"} if not reads_may_go_on else health)
+            self.assertLess(during[kind], max(3 * before[kind], TAIL), kind)
         allowed = {503, 200, 302, 404} if reads_may_go_on else {503}
         self.assertEqual({f[2] for f in found if f[0] == "GET"} - allowed - {404}, set())
         self.assertEqual({f[2] for f in found if f[0] in ("POST", "PUT")}, {503})
@@ -161,10 +163,28 @@ class Frozen(unittest.TestCase):
         self.start()
         self.run_away("BEGIN EXCLUSIVE", locked_by("BEGIN EXCLUSIVE"), True)
 
-    def test_exclusive_mode(self):
+    def test_exclusive_mode_before_the_start(self):
+        """Another program has the file for itself alone: that cannot be had while we use it."""
         self.start()
-        self.run_away("locking_mode=EXCLUSIVE", locked_by("SELECT count(*) FROM urls",
-                                                          "PRAGMA locking_mode = EXCLUSIVE", "BEGIN EXCLUSIVE"), True)
+        self.measure(0.1)
+        self.assertEqual(self.one.stop(), 0)
+        with locked_by("PRAGMA locking_mode = EXCLUSIVE", "BEGIN EXCLUSIVE")(self.service):
+            self.one.start()
+            for path, status in (("/health", 200), ("/metrics", 200), ("/users", 503),
+                                 ("/" + self.urls[0]["short_code"], 503), ("/health", 200)):
+                start = time.monotonic()
+                answer = self.one.get(path)
+                self.assertEqual(answer.status, status, path)
+                self.assertLess(time.monotonic() - start, LIMIT)
+            harness.wait_for(lambda: self.one.get("/health").json["status"] == "degraded", 10, "degraded")
+            self.assertEqual(self.one.get("/ready").status, 503)
+        harness.wait_for(lambda: self.one.get("/ready").status == 200, 10, "ready when it is back")
+        for url in self.urls:
+            self.one.get("/" + url["short_code"])
+        self.measure(0.1)
+        faults.wait_shipped(self.one)
+        self.assertEqual(self.one.stop(), 0)
+        faults.Audit(self.service).check_nothing_lost(self, self.answered)
 
     def test_all_locks(self):
         self.start()
@@ -182,7 +202,7 @@ class Frozen(unittest.TestCase):
         self.run_away("fsfreeze", mount_as("fsfreeze", "-f", back=("fsfreeze", "-u")), True)
 
     @unittest.skipIf(WHY_NO_DISK, WHY_NO_DISK)
-    def test_disk_read_only(self):
+    def test_disk_full(self):
         disk = faults.Disk(32)
         self.addCleanup(disk.close)
         self.start(disk.path)
