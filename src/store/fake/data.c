@@ -30,7 +30,7 @@ int fake_dup(Slice s, Slice *ret) {
 }
 
 void fake_slice_free(Slice *text) {
-        free((void *)(uintptr_t)text->data);
+        free((char *)text->data);
         *text = SLICE_NONE;
 }
 

@@ -18,10 +18,15 @@
 #include "basic/clock.h"
 #include "store/sqlite/session.h"
 
-#define FILE_MODE     0640 /* of a new file; the log and the index beside it get the same */
-#define PROGRESS_OPS  4000 /* instructions between two looks at the deadline, about 50 us */
-#define WAIT_MIN_USEC 100u /* between two tries for a lock, growing by half */
-#define WAIT_MAX_USEC 2000u
+#define FILE_MODE    0640 /* of a new file; the log and the index beside it get the same */
+#define PROGRESS_OPS 4000 /* instructions between two looks at the deadline, about 50 us */
+
+/* Between two tries for a lock, and the waiting after which that changes. */
+#define WAIT_MIN_USEC      100u
+#define WAIT_EARLY_USEC    500u
+#define WAIT_MAX_USEC      2000u
+#define WAIT_URGENT_USEC   4000u
+#define WAIT_STRANGER_USEC 100000u
 
 /* cache_size: in KiB. A write transaction of the shipper should fit, more is of no use: sqlite3
  * drops the cache whenever another connection has written. journal_size_limit: what stays of a
@@ -30,7 +35,7 @@ static const char SQL_CONFIGURE[] = "PRAGMA synchronous = FULL;"
                                     "PRAGMA foreign_keys = OFF;"
                                     "PRAGMA trusted_schema = OFF;"
                                     "PRAGMA cache_size = -8192;"
-                                    "PRAGMA journal_size_limit = 33554432;";
+                                    "PRAGMA journal_size_limit = 67108864;";
 
 static SqliteStore *store_of(const SqliteSession *s) {
         return s->session.store->data;
@@ -92,18 +97,26 @@ void sqlite_pause(unsigned usec) {
         (void)nanosleep(&(struct timespec){.tv_nsec = (long)usec * 1000}, NULL);
 }
 
-/* A lock is held by somebody else; n: how often that was so before. sqlite3's own handler would
- * sleep 100 ms at a time. */
+/* A lock is held by somebody else; n: how often that was so before. The longer a session has waited
+ * the more often it tries, so that the oldest one gets the lock as if there were a queue; a lock
+ * that is held for much longer than a transaction takes is a stranger's, and not worth the heat.
+ * sqlite3's own handler would sleep up to 100 ms at a time. */
 static int on_busy(void *userdata, int n) {
-        const SqliteSession *s = userdata;
-        unsigned usec = WAIT_MIN_USEC;
+        SqliteSession *s = userdata;
+        uint64_t now_usec = clock_monotonic_usec();
+        uint64_t waited_usec;
 
+        if (n == 0)
+                s->wait_usec = now_usec;
         if (limit_passed(s))
                 return 0;
-        while (n-- > 0 && usec < WAIT_MAX_USEC)
-                usec += usec / 2;
-        usec = MIN(usec, WAIT_MAX_USEC);
-        sqlite_pause(usec);
+        waited_usec = now_usec - s->wait_usec;
+        if (waited_usec >= WAIT_STRANGER_USEC)
+                sqlite_pause(WAIT_MAX_USEC);
+        else if (s->urgent || waited_usec >= WAIT_URGENT_USEC)
+                sqlite_pause(WAIT_MIN_USEC);
+        else
+                sqlite_pause(MIN(WAIT_MIN_USEC * (unsigned)(n + 1), WAIT_EARLY_USEC));
         return 1;
 }
 

@@ -17,12 +17,14 @@
 #include "basic/clock.h"
 #include "store/sqlite/session.h"
 
-#define YIELD_USEC       20000ULL /* how long the shipper or an import lets clients go first */
-#define YIELD_LOOK_USEC  200u     /* between two looks whether they are done */
-#define LOG_PAGES        1000     /* of 4 KiB: the shipper and imports move them into the file */
-#define LOG_PAGES_CLIENT 4000     /* a client's writer does */
-#define SQL_SIZE         1024     /* bytes of a composed statement */
-#define ROWS_FIRST       128      /* rows of the first allocation of a list that may be longer */
+#define YIELD_USEC        20000ULL /* how long the shipper or an import lets clients go first */
+#define YIELD_LOOK_USEC   200u     /* between two looks whether they are done */
+#define LOG_PAGES         6000     /* of 4 KiB: the shipper and imports move them into the file */
+#define LOG_PAGES_CLIENT  16000    /* a client's writer does */
+#define POLITE_USEC       5000ULL  /* a write of the same session so recently makes it wait ... */
+#define POLITE_PAUSE_USEC 500u     /* ... so long when others want to write */
+#define SQL_SIZE          1024     /* bytes of a composed statement */
+#define ROWS_FIRST        128      /* rows of the first allocation of a list that may be longer */
 
 /* ---- statements ---- */
 
@@ -132,7 +134,7 @@ Slice sqlite_text(sqlite3_stmt *statement, int column) {
 }
 
 static int run_plain(SqliteSession *s, SqliteStatement place, const char *sql) {
-        sqlite3_stmt *statement;
+        sqlite3_stmt *statement = NULL;
         int r;
 
         r = sqlite_statement(s, place, sql, &statement);
@@ -142,7 +144,7 @@ static int run_plain(SqliteSession *s, SqliteStatement place, const char *sql) {
 /* ---- transactions ---- */
 
 void sqlite_rollback(SqliteSession *s) {
-        sqlite3_stmt *statement;
+        sqlite3_stmt *statement = NULL;
 
         if (sqlite3_get_autocommit(s->db))
                 return;
@@ -170,16 +172,18 @@ void sqlite_end_read(SqliteSession *s) {
                 sqlite_rollback(s);
 }
 
-static void yield_to_clients(SqliteSession *s) {
+/* Were there any? */
+static bool yield_to_clients(SqliteSession *s) {
         uint64_t end_usec;
 
         if (store_hook_n_waiting(&s->session) == 0)
-                return;
+                return false;
         end_usec = clock_monotonic_usec() + YIELD_USEC;
         do {
                 sqlite_pause(YIELD_LOOK_USEC);
         } while (store_hook_n_waiting(&s->session) > 0 && clock_monotonic_usec() < end_usec &&
                  !store_session_expired(&s->session));
+        return true;
 }
 
 static int begin(SqliteSession *s, SqliteWriter writer) {
@@ -188,10 +192,19 @@ static int begin(SqliteSession *s, SqliteWriter writer) {
         r = sqlite_ready(s);
         if (r < 0)
                 return r;
-        if (writer != WRITER_CLIENT)
-                yield_to_clients(s);
+        s->urgent = writer != WRITER_CLIENT && yield_to_clients(s);
         s->writer = writer;
-        return run_plain(s, STMT_BEGIN_WRITE, "BEGIN IMMEDIATE");
+        r = run_plain(s, STMT_BEGIN_WRITE, "BEGIN IMMEDIATE");
+        s->urgent = false;
+        return r;
+}
+
+/* A session that wrote just now would win the lock again and again, since it is awake and the
+ * others sleep between their tries: it lets one of them go first. */
+static void be_polite(SqliteSession *s) {
+        if (s->wrote_usec != 0 && store_hook_n_waiting(&s->session) > 0 &&
+            clock_monotonic_usec() - s->wrote_usec < POLITE_USEC)
+                sqlite_pause(POLITE_PAUSE_USEC);
 }
 
 int sqlite_begin_write(SqliteSession *s, SqliteWriter writer) {
@@ -203,8 +216,10 @@ int sqlite_begin_write(SqliteSession *s, SqliteWriter writer) {
                 store_session_set_error(&s->session, "only imports may be part of a load");
                 return -EINVAL;
         }
-        if (writer == WRITER_CLIENT)
+        if (writer == WRITER_CLIENT) {
+                be_polite(s);
                 store_hook_waiting(&s->session, 1);
+        }
         r = begin(s, writer);
         if (r < 0 && writer == WRITER_CLIENT)
                 store_hook_waiting(&s->session, -1);
@@ -240,8 +255,10 @@ int sqlite_end_write(SqliteSession *s, int result, const Slice *codes, size_t n)
         if (result == 0)
                 result = commit(s, codes, n);
         sqlite_rollback(s);
-        if (s->writer == WRITER_CLIENT)
+        if (s->writer == WRITER_CLIENT) {
                 store_hook_waiting(&s->session, -1);
+                s->wrote_usec = clock_monotonic_usec();
+        }
         if (result == 0)
                 checkpoint(s);
         return result;
@@ -280,7 +297,7 @@ int sqlite_totals_save(SqliteSession *s, const SqliteTotals *totals) {
         static const char sql[] = "UPDATE totals SET users = ?1, urls = ?2, active_urls = ?3,"
                                   " events = ?4, redirects = ?5, last_user = ?6, last_url = ?7,"
                                   " last_event = ?8 WHERE id = 1";
-        sqlite3_stmt *statement;
+        sqlite3_stmt *statement = NULL;
         int r;
 
         r = sqlite_statement(s, STMT_TOTALS_SAVE, sql, &statement);

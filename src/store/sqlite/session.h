@@ -49,8 +49,10 @@ typedef enum SqliteStatement {
         STMT_EVENT_LIST,                         /* 12: url, user, type none, redirect, rare */
         STMT_EVENT_COUNT = STMT_EVENT_LIST + 12, /* the same */
         STMT_CLICK_INSERT = STMT_EVENT_COUNT + 12,
+        STMT_CLICK_INSERT_MANY,
         STMT_CLICK_OWNER,
         STMT_REDIRECTS_ADD,
+        STMT_REDIRECTS_FIRST,
         STMT_SPOOL_GET,
         STMT_SPOOL_INSERT,
         STMT_SPOOL_UPDATE,
@@ -73,6 +75,9 @@ typedef struct SqliteSession {
         sqlite3 *db; /* NULL: not connected */
         sqlite3_stmt *statements[STMT_N];
         uint64_t limit_usec; /* CLOCK_MONOTONIC at which sqlite3 gives up; 0: never */
+        uint64_t wait_usec;  /* CLOCK_MONOTONIC since when it waits for a lock */
+        uint64_t wrote_usec; /* CLOCK_MONOTONIC of the end of its last write for a client */
+        bool urgent;         /* has waited already: tries for the lock as often as may be */
         int wal_pages;       /* in the write-ahead log after the last commit */
         SqliteWriter writer; /* of the write transaction that is open */
         bool must_finish;    /* inside COMMIT or ROLLBACK: do not interrupt */
