@@ -74,6 +74,7 @@ struct HttpConn {
         int fd;
         uint32_t events; /* epoll interest as the kernel has it */
         uint8_t state;
+        bool local : 1;   /* on a Unix socket */
         bool trusted : 1; /* its X-Forwarded-For counts */
         bool closing : 1; /* no more requests; close behind what is queued */
         bool visit : 1;   /* this turn's answers tell of visits */

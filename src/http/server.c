@@ -81,9 +81,26 @@ HttpServer *http_server_free(HttpServer *server) {
         return NULL;
 }
 
+static bool address_trusted(const HttpServer *server, Slice address) {
+        for (size_t i = 0; i < server->options.n_trusted; i++)
+                if (address_prefix_has(server->options.trusted + i, address))
+                        return true;
+        return false;
+}
+
+static void conn_set_trust(HttpConn *conn) {
+        Slice remote = slice_make(conn->remote, conn->remote_len);
+
+        conn->trusted = conn->local || address_trusted(conn->server, remote);
+}
+
+/* A proxy keeps its connections for hours: the new list is for them, too. */
 void http_server_trust(HttpServer *server, const AddressPrefix *trusted, size_t n) {
         server->options.trusted = trusted;
         server->options.n_trusted = n;
+        for (size_t i = 0; i < server->n_touched; i++)
+                if (server->conns[i].fd >= 0)
+                        conn_set_trust(server->conns + i);
 }
 
 /* ---- accepting ---- */
@@ -154,13 +171,6 @@ static void accept_all(HttpServer *server, size_t listener) {
         }
 }
 
-static bool address_trusted(const HttpServer *server, Slice address) {
-        for (size_t i = 0; i < server->options.n_trusted; i++)
-                if (address_prefix_has(server->options.trusted + i, address))
-                        return true;
-        return false;
-}
-
 void conn_open(HttpServer *server, int fd, bool local) {
         ListNode *node = list_first(&server->lists[CONN_FREE]);
         struct epoll_event event = {.events = EPOLLIN};
@@ -175,12 +185,17 @@ void conn_open(HttpServer *server, int fd, bool local) {
                 conn = server->conns + server->n_touched++;
                 server->counts[CONN_FREE]++;
         }
-        *conn = (HttpConn){.server = server, .fd = fd, .state = CONN_FREE, .events = EPOLLIN};
+        *conn = (HttpConn){
+                        .server = server,
+                        .fd = fd,
+                        .state = CONN_FREE,
+                        .events = EPOLLIN,
+                        .local = local,
+        };
         http_head_init(&conn->head);
         if (!local && getpeername(fd, (struct sockaddr *)&peer, &len) == 0)
                 conn->remote_len = (uint8_t)socket_address_text(&peer, conn->remote);
-        conn->trusted = local ||
-                        address_trusted(server, slice_make(conn->remote, conn->remote_len));
+        conn_set_trust(conn);
         event.data.ptr = conn;
         if (epoll_ctl(server->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0)
                 conn_close(conn);
