@@ -388,6 +388,7 @@ class Api(unittest.TestCase):
         url = self.one.create()
         path = f"/urls/{url['id']}"
         self.assertEqual(self.send("GET", "/" + url["short_code"]).status, 302)
+        self.check(self.send("GET", path + "/stats"), 200, {"redirect_count": 1}, "the visit is in")
         answer = self.send("DELETE", path)
         self.assertEqual((answer.status, answer.body), (204, b""))
         self.check(self.send("DELETE", path), 404, "URL not found", "twice")

@@ -47,6 +47,14 @@ def listener(port=0):
     return sock
 
 
+def unix_listener(path):
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock.bind(path)
+    sock.listen(1024)
+    sock.set_inheritable(True)
+    return sock
+
+
 class Response:
     def __init__(self, status, headers, body):
         self.status = status
@@ -62,9 +70,9 @@ class Response:
 
 
 class Instance:
-    """One shortenerd process behind a listener that the test holds."""
+    """One shortenerd process behind a listener that the test holds; path: and a Unix socket there."""
 
-    def __init__(self, service, name, options=(), environment=None, wrapper=(), sock=None):
+    def __init__(self, service, name, options=(), environment=None, wrapper=(), sock=None, path=None):
         self.service = service
         self.name = name
         self.options = list(options)
@@ -72,6 +80,7 @@ class Instance:
         self.wrapper = list(wrapper)
         self.sock = sock or listener()
         self.port = self.sock.getsockname()[1]
+        self.unix = unix_listener(path) if path else None
         self.process = None
         self.log_path = os.path.join(service.folder, f"log-{name}")
         self.spool = os.path.join(service.state, f"state-{name}")
@@ -85,16 +94,19 @@ class Instance:
         return self.wrapper + command
 
     def start(self, wait=True):
-        fd = self.sock.fileno()
+        fds = [s.fileno() for s in (self.sock, self.unix) if s]
         environment = {k: v for k, v in os.environ.items() if not k.startswith("SHORTENER_")}
         environment.update(self.environment)
         log = open(self.log_path, "ab")
 
-        # The shell sets LISTEN_PID, because it is known only in the child.
-        script = 'export LISTEN_PID=$$; exec "$@" 3<&' + str(fd)
-        environment["LISTEN_FDS"] = "1"
-        self.process = subprocess.Popen(["/bin/sh", "-c", script, "sh"] + self.command(), env=environment,
-                                        stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=[fd])
+        # The shell sets LISTEN_PID, because it is known only in the child. One descriptor may have
+        # the other's number, so all make room first; sh takes none of two digits, bash does.
+        script = 'export LISTEN_PID=$$; exec "$@"'
+        script += "".join(f" {200 + i}<&{fd}" for i, fd in enumerate(fds))
+        script += "".join(f" {3 + i}<&{200 + i} {200 + i}<&-" for i in range(len(fds)))
+        environment["LISTEN_FDS"] = str(len(fds))
+        self.process = subprocess.Popen(["/bin/bash", "-c", script, "bash"] + self.command(), env=environment,
+                                        stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=fds)
         log.close()
         if wait:
             self.wait_ready()
@@ -237,6 +249,8 @@ class Service:
                 except subprocess.TimeoutExpired:
                     instance.kill()
             instance.sock.close()
+            if instance.unix:
+                instance.unix.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
