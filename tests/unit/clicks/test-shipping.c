@@ -168,9 +168,13 @@ static void test_dead_neighbour(void **state) {
                 used = used || (slots[i].used && strcmp(slots[i].name, "2") == 0);
         assert_false(used);
 
-        /* Again, and it comes back: what is left is its own. */
+        thread_end(shipper, thread); /* no fork beside threads */
+
+        /* Twice in a row. */
         wait_end(start(die_with_visits, world));
         wait_end(start(die_with_visits, world));
+        shipper = shipper_start(world, &options, spool);
+        thread = thread_begin(shipper);
         wait_for(slot_pending(world) == 0);
         thread_end(shipper, thread);
         check(world->session, 600, 0, 0, 0);
