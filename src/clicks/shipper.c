@@ -40,6 +40,7 @@ struct Shipper {
         HostSlot *slot; /* or NULL */
         Spool *spool;   /* or NULL */
         bool adopt_neighbours;
+        uint64_t chores_every_usec;
         int directory_fd;
         int owner_fd; /* the owner's lock; -1: the spool has it */
 
@@ -218,7 +219,7 @@ static void chores(Shipper *shipper) {
 
         if (now < shipper->chores_usec || shipper->lock_fd < 0)
                 return;
-        shipper->chores_usec = now + CHORES_USEC;
+        shipper->chores_usec = now + shipper->chores_every_usec;
         shipper->n_chores++;
         if (shipper->moved)
                 shipper->moved = mark_live(shipper) < 0;
@@ -344,6 +345,7 @@ int shipper_new(const ShipperOptions *options, Store *store, const StoreHooks *h
         shipper->directory_fd = shipper->owner_fd = shipper->lock_fd = -1;
         shipper->neighbour = NEIGHBOUR_NONE;
         shipper->adopt_neighbours = options->adopt_neighbours;
+        shipper->chores_every_usec = options->chores_usec > 0 ? options->chores_usec : CHORES_USEC;
         shipper->page = shipper->shared.page = page;
         shipper->slot = slot;
         shipper->spool = spool;

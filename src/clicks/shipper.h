@@ -15,6 +15,7 @@ typedef struct ShipperOptions {
         uint64_t keep_usec;    /* shipped segments are kept so long ... */
         uint64_t keep_size;    /* ... within so many bytes */
         bool adopt_neighbours; /* ship dead slots' folders too */
+        uint64_t chores_usec;  /* between looks at marks and neighbours; 0: a second */
 } ShipperOptions;
 
 typedef struct ShipperStats {

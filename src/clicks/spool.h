@@ -34,7 +34,7 @@ typedef struct SpoolOptions {
         uint64_t sync_interval_usec;
         SpoolOnFull on_full;
         uint64_t segment_size; /* bytes, 1 MiB to 1 GiB */
-        uint64_t max_size;     /* bytes of unshipped segments */
+        uint64_t max_size;     /* bytes of unshipped segments; at least two segments */
 } SpoolOptions;
 
 /* One visit. Texts are cut and cleaned here. */

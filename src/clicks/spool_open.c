@@ -74,7 +74,8 @@ static Spool *spool_alloc(const SpoolOptions *options, HostSlot *slot) {
         spool->on_full = options->on_full;
         spool->sync_interval_usec = options->sync_interval_usec;
         spool->segment_size = options->segment_size;
-        spool->max_size = options->max_size;
+        /* The current segment counts while it is being written: with less there is no next one. */
+        spool->max_size = MAX(options->max_size, 2 * options->segment_size);
         spool->slot = slot;
         spool->directory_fd = spool->lock_fd = spool->durable_fd = -1;
         spool->file.fd = -1;

@@ -190,15 +190,15 @@ static void test_full_at_the_end(void **state) {
         Content content;
         Spool *spool;
 
-        options.max_size = MIB;
+        options.max_size = MIB; /* raised to two segments */
         spool = spool_start(&options);
         memcpy(id, spool_id(spool), sizeof(id));
-        spool_visits(spool, 1, 10000);
+        spool_visits(spool, 1, 20000);
         spool_stats(spool, &stats);
         assert_true(stats.shed > 0);
         (void)spool_free(spool);
         content_read(folder, id, NULL, &content);
-        assert_int_equal(content.visits + content.shed, 10000);
+        assert_int_equal(content.visits + content.shed, 20000);
         assert_int_equal(content.shed, stats.shed);
         content_done(&content);
 }

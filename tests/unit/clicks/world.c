@@ -164,3 +164,10 @@ uint64_t slot_pending(const World *world) {
         host_page_note_visits(world->page, &noted);
         return host_page_visits_pending(world->page, &noted);
 }
+
+int64_t count_rows(const World *world) {
+        StoreTotals totals = {0};
+
+        assert_int_equal(store_totals(world->session, &totals), 0);
+        return totals.redirects;
+}

@@ -41,3 +41,5 @@ Spool *spool_begin(const World *world);
 /* Visits of the links that exist. */
 void visits(Spool *spool, unsigned n);
 uint64_t slot_pending(const World *world);
+/* Events that came from spools. */
+int64_t count_rows(const World *world);
