@@ -57,12 +57,17 @@ class Coherence(unittest.TestCase):
             self.assertEqual(reader.get(path).status, 404)
 
     def test_visits_are_in_the_next_read(self):
-        url = self.one.create()
+        # Or, when shipping took over 250 ms, they are announced: never silently missing.
+        url, n_announced = self.one.create(), 0
         for n in range(1, 51):
             self.assertEqual((self.one, self.two)[n % 2].get("/" + url["short_code"]).status, 302)
             answer = (self.two, self.one)[n % 2].get(f"/urls/{url['id']}/stats")
-            self.assertNotIn("X-Clicks-Pending", answer.headers)
-            self.assertEqual(answer.json["redirect_count"], n)
+            pending = int(answer.headers.get("X-Clicks-Pending", 0))
+            n_announced += pending > 0
+            self.assertLessEqual(answer.json["redirect_count"], n)
+            self.assertGreaterEqual(answer.json["redirect_count"] + pending, n)
+        print(f"50 reads behind visits, {n_announced} announced pending ones")
+        self.assertLess(n_announced, 25)
 
     def test_stress(self):
         """Editors and visitors at full speed: no GET that began after a PUT's answer sees an older target."""
