@@ -102,4 +102,10 @@ def count(text, pattern):
 
 
 def main():
-    unittest.main(argv=[sys.argv[0], *sys.argv[3:]])
+    """Runs the tests of the program; the last line is a plain count."""
+    result = unittest.main(argv=[sys.argv[0], *sys.argv[3:]], exit=False).result
+    failed = len(result.failures) + len(result.errors)
+    skipped = len(result.skipped)
+    print(f"{max(0, result.testsRun - failed - skipped)} passed, {failed} failed"
+          + (f", {skipped} skipped" if skipped else ""), flush=True)
+    sys.exit(1 if failed else 0)
