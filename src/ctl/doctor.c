@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 #include "basic/clock.h"
-#include "config/config.h"
 #include "ctl/output.h"
 #include "ctl/verbs.h"
 
@@ -208,13 +207,4 @@ int verb_doctor(Ctl *ctl) {
         if (configured != EXIT_DONE)
                 return configured;
         return doctor.n_down > 0 ? EXIT_FAILED : EXIT_DONE;
-}
-
-int verb_config_show(Ctl *ctl) {
-        int r = ctl_configure(ctl);
-
-        if (r != EXIT_DONE)
-                return r;
-        config_dump(options_table, n_options, &ctl->options, &ctl->out);
-        return ctl_print(ctl);
 }

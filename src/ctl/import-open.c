@@ -123,6 +123,13 @@ static int state_failed(const Import *import, int r) {
                 ctl_error(import->state_path, "damaged: remove it and import without --resume; "
                                               "rows that are in already are then refused");
                 return EXIT_FAILED;
+        case -EACCES:
+        case -EROFS:
+                ctl_error(import->state_path,
+                          "%s: the import notes there how far it is: import a copy elsewhere, or "
+                          "from standard input",
+                          strerror(-r));
+                return EXIT_FAILED;
         default:
                 ctl_error(import->state_path, "%s", strerror(-r));
                 return EXIT_FAILED;

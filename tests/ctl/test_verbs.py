@@ -55,6 +55,9 @@ class Usage(Case):
         self.assertTrue(os.path.exists(self.path("b.db")))
         self.assertIn(f"URL=sqlite:{self.path('a.db')}",
                       self.ctl("config", "show", "--config=" + path, store="a.db"))
+        shown = {row["key"]: row["value"] for row in self.json("config", "show", "--config=" + path)}
+        self.assertEqual(shown["Store.URL"], "sqlite:" + self.path("store.db"))
+        self.assertEqual(shown["Links.CodeLength"], "6")
 
 
 class Db(Case):
