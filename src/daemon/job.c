@@ -18,6 +18,7 @@
 #define PLAIN_BODY_MAX     65536u /* bytes of a body that no handler reads: read and dropped */
 #define IMPORT_USEC        (60 * USEC_PER_SEC)
 #define VISITS_USEC        (250 * USEC_PER_MSEC) /* how long a reader waits for visits (clicks) */
+#define ORDER_USEC         (20 * USEC_PER_MSEC) /* and how long a writer, whose order is at stake */
 #define VISITS_POLL_USEC   (1 * USEC_PER_MSEC)
 #define DEADLINE_POLL_USEC (20 * USEC_PER_MSEC)
 
@@ -133,14 +134,18 @@ static void send_call(Job *job) {
         job_out(job);
 }
 
-/* Reads of visits first wait until what was answered before them is in the store. */
+/* Reads of visits first wait until what was answered before them is in the store. So do, for a
+ * moment, writes that make events: lists are in the order of ids. */
 static void begin_call(Job *job) {
+        unsigned flags = job->match.route->flags;
         Manager *manager = job->manager;
 
-        if (job->match.route->flags & HTTP_ROUTE_AFTER_VISITS) {
+        if (flags & (HTTP_ROUTE_AFTER_VISITS | HTTP_ROUTE_BEHIND_VISITS)) {
+                uint64_t most = flags & HTTP_ROUTE_AFTER_VISITS ? VISITS_USEC : ORDER_USEC;
+
                 host_page_note_visits(manager->page, &job->visits);
                 if (host_page_visits_pending(manager->page, &job->visits) > 0) {
-                        job->visits_until_usec = http_server_now(manager->server) + VISITS_USEC;
+                        job->visits_until_usec = http_server_now(manager->server) + most;
                         list_append(&manager->waiting, &job->node);
                         arm(manager->visits, VISITS_POLL_USEC);
                         return;
@@ -157,7 +162,7 @@ void job_check_visits(Manager *manager, uint64_t now_usec) {
 
                 if (pending > 0 && now_usec < job->visits_until_usec)
                         continue;
-                if (pending > 0)
+                if (pending > 0 && job->match.route->flags & HTTP_ROUTE_AFTER_VISITS)
                         http_response_field(&job->exchange->response, "X-Clicks-Pending",
                                             slice_make(number, number_format_u64(pending, number)));
                 list_remove(node);

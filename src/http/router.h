@@ -15,9 +15,11 @@ typedef enum HttpRouteFlags {
         HTTP_ROUTE_JSON_BODY = 1 << 1, /* takes a JSON object (documents; the handler checks) */
         HTTP_ROUTE_AFTER_VISITS =
                         1 << 2, /* waits for the visits answered before it (design clicks.md) */
-        HTTP_ROUTE_REDIRECT = 1 << 3, /* front/redirect-hit, then the resolver */
-        HTTP_ROUTE_ON_LOOP = 1 << 4,  /* loop handler: never waits */
-        HTTP_ROUTE_IMPORT = 1 << 5,   /* long deadline (60 s), body up to body_max as a file */
+        HTTP_ROUTE_REDIRECT = 1 << 3,      /* front/redirect-hit, then the resolver */
+        HTTP_ROUTE_ON_LOOP = 1 << 4,       /* loop handler: never waits */
+        HTTP_ROUTE_IMPORT = 1 << 5,        /* long deadline (60 s), body up to body_max as a file */
+        HTTP_ROUTE_BEHIND_VISITS = 1 << 6, /* its events stand behind visits answered before it, if
+                                              these come in within a moment */
 } HttpRouteFlags;
 
 typedef struct HttpRoute {

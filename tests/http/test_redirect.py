@@ -76,6 +76,25 @@ class Redirect(unittest.TestCase):
         self.assertEqual(self.one.get(f"/urls/{url['id']}/stats").json["redirect_count"], 2)
         self.assertEqual([e["user_id"] for e in self.events(url)], [None, None])
 
+    def test_events_of_a_link_are_in_the_order_of_the_answers(self):
+        """A write waits a moment for the visits before it, no longer: a busy machine may exceed it."""
+        right = 0
+        for _ in range(20):
+            url = self.one.create()
+            connection = self.one.connect()
+            path = f"/urls/{url['id']}"
+            for _ in range(3):  # the second and third come while the shipper rests
+                self.one.get("/" + url["short_code"], connection=connection)
+                self.one.put(path, {"title": "t"}, connection=connection)
+            self.one.get("/" + url["short_code"], connection=connection)
+            self.one.delete(path, connection=connection)
+            events = self.one.get(path + "/events", connection=connection).json
+            connection.close()
+            kinds = [e["event_type"] for e in events]
+            self.assertEqual(sorted(kinds), ["created", "deleted"] + ["redirect"] * 4 + ["updated"] * 3)
+            right += kinds == ["deleted", "redirect"] + ["updated", "redirect"] * 3 + ["created"]
+        self.assertGreater(right, 10)
+
     def test_head_is_no_visit(self):
         url = self.one.create()
         for _ in range(2):
