@@ -19,6 +19,7 @@
 #define IMPORT_USEC        (60 * USEC_PER_SEC)
 #define VISITS_USEC        (250 * USEC_PER_MSEC) /* how long a reader waits for visits (clicks) */
 #define ORDER_USEC         (20 * USEC_PER_MSEC) /* and how long a writer, whose order is at stake */
+#define ORDER_VISITS       500u /* of one transaction; behind more than that no writer waits */
 #define VISITS_POLL_USEC   (1 * USEC_PER_MSEC)
 #define DEADLINE_POLL_USEC (20 * USEC_PER_MSEC)
 
@@ -134,24 +135,34 @@ static void send_call(Job *job) {
         job_out(job);
 }
 
-/* Reads of visits first wait until what was answered before them is in the store. So do, for a
- * moment, writes that make events: lists are in the order of ids. */
-static void begin_call(Job *job) {
+/* How long the call waits for the visits that were answered before it: a read until they are in the
+ * store; a write that makes events, since lists are in the order of ids, if that takes a moment. */
+static uint64_t visits_wait(Job *job) {
         unsigned flags = job->match.route->flags;
+        uint64_t pending;
+
+        if (!(flags & (HTTP_ROUTE_AFTER_VISITS | HTTP_ROUTE_BEHIND_VISITS)))
+                return 0;
+        host_page_note_visits(job->manager->page, &job->visits);
+        pending = host_page_visits_pending(job->manager->page, &job->visits);
+        if (pending == 0)
+                return 0;
+        if (flags & HTTP_ROUTE_AFTER_VISITS)
+                return VISITS_USEC;
+        return pending <= ORDER_VISITS ? ORDER_USEC : 0;
+}
+
+static void begin_call(Job *job) {
+        uint64_t wait = visits_wait(job);
         Manager *manager = job->manager;
 
-        if (flags & (HTTP_ROUTE_AFTER_VISITS | HTTP_ROUTE_BEHIND_VISITS)) {
-                uint64_t most = flags & HTTP_ROUTE_AFTER_VISITS ? VISITS_USEC : ORDER_USEC;
-
-                host_page_note_visits(manager->page, &job->visits);
-                if (host_page_visits_pending(manager->page, &job->visits) > 0) {
-                        job->visits_until_usec = http_server_now(manager->server) + most;
-                        list_append(&manager->waiting, &job->node);
-                        arm(manager->visits, VISITS_POLL_USEC);
-                        return;
-                }
+        if (wait == 0) {
+                send_call(job);
+                return;
         }
-        send_call(job);
+        job->visits_until_usec = http_server_now(manager->server) + wait;
+        list_append(&manager->waiting, &job->node);
+        arm(manager->visits, VISITS_POLL_USEC);
 }
 
 void job_check_visits(Manager *manager, uint64_t now_usec) {
