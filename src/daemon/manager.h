@@ -72,6 +72,7 @@ typedef struct Manager {
         bool draining;
         bool store_was_up;
         bool watchdog_held;
+        int page_state; /* of host_page_state(), as last logged */
         uint64_t drain_until_usec;
         uint64_t requests_at_status; /* for req/s in STATUS= */
         uint64_t status_usec;

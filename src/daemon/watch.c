@@ -35,6 +35,21 @@ static void watch_store(Manager *manager) {
                           store_url_shown(manager->store));
 }
 
+/* A page that was replaced and cannot be mapped: edits of other processes may go unseen. */
+static void watch_page(Manager *manager) {
+        int state = host_page_state(manager->page);
+
+        if (state == manager->page_state)
+                return;
+        manager->page_state = state;
+        if (state < 0)
+                log_error("%s: the host page at this path cannot be used: %s: edits by other "
+                          "instances may be seen late; restart this one",
+                          host_page_path(manager->page), strerror(-state));
+        else
+                log_notice("%s: the host page is in use again", host_page_path(manager->page));
+}
+
 /* The watchdog is fed by sd-event while the loop turns; a worker that hangs in our own code, not in
  * the store's, must starve it. */
 static void watch_workers(Manager *manager, uint64_t now_usec) {
@@ -87,6 +102,7 @@ static void every_second(Manager *manager, uint64_t now_usec) {
         host_page_sweep(manager->page);
         host_slot_heartbeat(manager->slot);
         watch_store(manager);
+        watch_page(manager);
         watch_workers(manager, now_usec);
         notify_status(manager, now_usec);
 }
