@@ -141,22 +141,6 @@ def write_links(folder, n_links):
     return path, codes
 
 
-def timed(command):
-    """Seconds of wall time and peak KiB of a command."""
-    start = time.monotonic()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    peak = 0
-    # VmHWM begins anew with the exec; ru_maxrss would count what this program had when it forked.
-    while process.poll() is None:
-        with contextlib.suppress(OSError):
-            with open(f"/proc/{process.pid}/status") as file:
-                peak = max([peak] + [int(l.split()[1]) for l in file if l.startswith("VmHWM:")])
-        time.sleep(0.02)
-    if process.returncode != 0:
-        raise SystemExit(f"bench: {command}: status {process.returncode}")
-    return time.monotonic() - start, peak
-
-
 def make_store(build, folder, n_links):
     """A store with n links, by the program's own import."""
     ctl = [f"{build}/shortenerctl", "--config=/dev/null", f"--store=sqlite:{folder}/bench.db",
@@ -383,39 +367,6 @@ class Bench:
         shell = (end.children_user - start.children_user + end.children_system - start.children_system) / count * 1e6
         self.row("shipper CPU per visit / sqlite3 .import", used / shell, 1.5,
                  note=f"{used:.2f} us, shell {shell:.2f} us, {n} visits, {len(columns)} columns")
-
-    def imports(self):
-        """`shortenerctl import` of the links file beside the sqlite3 shell's .import of the same file."""
-        folder = tempfile.mkdtemp(dir=self.folder)
-        links = self.options.links
-        make_store(self.options.build, folder, 0)
-        path = write_links(folder, links)[0]
-        ctl = [f"{self.options.build}/shortenerctl", "--config=/dev/null", f"--store=sqlite:{folder}/bench.db",
-               f"--set=Server.RuntimeDirectory={folder}", "import", path]
-        seconds, memory = timed(ctl)
-        schema = sqlite3.connect(f"{folder}/bench.db")
-        rows = schema.execute("SELECT sql FROM sqlite_master WHERE tbl_name='urls' AND sql IS NOT NULL").fetchall()
-        count = schema.execute("SELECT count(*) FROM urls").fetchone()[0]
-        columns = [r[1] for r in schema.execute("PRAGMA table_info(urls)")]
-        schema.close()
-        if count != links:
-            raise SystemExit(f"bench: {count} of {links} rows were imported")
-        shell = sqlite3.connect(f"{folder}/shell.db")
-        for row in rows:
-            shell.execute(row[0])
-        shell.close()
-        # The shell takes columns by place: the same rows in the table's order.
-        source = sqlite3.connect(f"{folder}/bench.db")
-        with open(f"{folder}/rows.csv", "w", newline="") as file:
-            out = csv.writer(file, lineterminator="\n")
-            for row in source.execute("SELECT * FROM urls"):
-                out.writerow(["" if v is None else v for v in row])
-        source.close()
-        other, other_memory = timed(["sqlite3", f"{folder}/shell.db", "PRAGMA journal_mode=WAL", ".mode csv",
-                                     f".import {folder}/rows.csv urls"])
-        self.row(f"import of {links} links / sqlite3 .import, time", seconds / other, None,
-                 note=f"{links / seconds:.0f} rows/s with events, shell {links / other:.0f} rows/s, {len(columns)} columns")
-        self.row("import, peak memory", memory / 1024, None, "MB", note=f"shell {other_memory / 1024:.1f} MB")
 
     def imports(self):
         """shortenerctl import of a million users beside the sqlite3 shell's .import of the same file."""
