@@ -74,6 +74,16 @@ StoreSession *fixture_session(Fixture *f, bool with_hooks) {
         return session;
 }
 
+/* In memory where there is such a folder: each write is synced. */
+static char *make_directory(void) {
+        char *path = NULL;
+
+        CHECK(asprintf(&path, "%s/shortener-contract-XXXXXX",
+                       access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp") > 0);
+        assert_non_null(mkdtemp(path));
+        return path;
+}
+
 int fixture_setup(void **state) {
         const StoreOptions options = {.connect_usec = FAR_USEC, .create = true};
         const char *kind = getenv("SHORTENER_CONTRACT_STORE");
@@ -82,8 +92,7 @@ int fixture_setup(void **state) {
 
         CHECK(f && kind);
         if (strcmp(kind, "sqlite") == 0) {
-                f->directory = strdup("/tmp/shortener-contract-XXXXXX");
-                assert_non_null(mkdtemp(f->directory));
+                f->directory = make_directory();
                 CHECK(asprintf(&url, "sqlite:%s/test.db", f->directory) > 0);
         } else {
                 CHECK(asprintf(&url, "%s:", kind) > 0);
@@ -194,6 +203,12 @@ void get_events(Fixture *f, int64_t url_id, size_t n, Event **ret) {
 
         assert_int_equal(store_event_list(f->session, &f->arena, &query, ret, &n_found, NULL), 0);
         assert_int_equal(n_found, n);
+}
+
+void list_all_events(Fixture *f, Event **ret, size_t *ret_n) {
+        assert_int_equal(store_event_list(f->session, &f->arena, &(StoreQuery){.limit = 20000}, ret,
+                                          ret_n, NULL),
+                         0);
 }
 
 void assert_audit_clean(Fixture *f) {

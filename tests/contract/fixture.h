@@ -61,6 +61,7 @@ int64_t redirects_of(Fixture *f, int64_t url_id);
 StoreTotals totals_of(Fixture *f);
 /* The newest n events of the url, which must be all there are; *ret in the arena. */
 void get_events(Fixture *f, int64_t url_id, size_t n, Event **ret);
+void list_all_events(Fixture *f, Event **ret, size_t *ret_n);
 /* Nothing drifts. */
 void assert_audit_clean(Fixture *f);
 
@@ -71,6 +72,7 @@ int run_url_changes(void);
 int run_lists(void);
 int run_events(void);
 int run_clicks(void);
+int run_positions(void);
 int run_imports(void);
 int run_loads(void);
 int run_sessions(void);

@@ -5,9 +5,14 @@
 #include "contract/fixture.h"
 
 int main(void) {
+        int (*const groups[])(void) = {
+                        run_users,  run_urls,     run_url_changes, run_lists,
+                        run_events, run_clicks,   run_positions,   run_imports,
+                        run_loads,  run_sessions, run_parallel,
+        };
         int n_failed = 0;
 
-        n_failed += run_users();
-        n_failed += run_urls();
+        for (size_t i = 0; i < ELEMENTSOF(groups); i++)
+                n_failed += groups[i]();
         return n_failed == 0 ? 0 : 1;
 }
