@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "basic/clock.h"
 #include "clicks/io.h"
 #include "clicks/spool_internal.h"
 
@@ -191,6 +192,18 @@ void spool_acknowledge(Spool *spool) {
                 host_slot_wake(spool->slot);
 }
 
+/* A disk that fails at every write must not cost each visit a new segment. */
+static int recover(Spool *spool) {
+        uint64_t now = clock_monotonic_usec();
+        int r;
+
+        if (now < spool->retry_usec)
+                return -ENOSPC;
+        r = spool_recover(spool);
+        spool->retry_usec = r < 0 ? now + spool->retry_every_usec : 0;
+        return r;
+}
+
 static int write_batch(Spool *spool) {
         int r;
 
@@ -211,7 +224,7 @@ static int write_batch(Spool *spool) {
                 }
                 abandon(spool);
         }
-        return spool_recover(spool);
+        return recover(spool);
 }
 
 static void shed(Spool *spool, uint64_t first_seq, uint64_t n) {
@@ -242,10 +255,10 @@ int spool_flush_batch(Spool *spool) {
         return r < 0 && spool->on_full == SPOOL_FAIL ? -ENOSPC : 0;
 }
 
-/* There was nowhere to write to. Costs an atomic load as long as the helper has found no room. */
+/* There was nowhere to write to. */
 static bool still_full(Spool *spool) {
         if (atomic_load(&spool->next_fd) < 0 && atomic_load(&spool->make_error) < 0)
-                return true;
+                return true; /* the helper tries */
         return spool_flush_batch(spool) < 0 || spool->full;
 }
 

@@ -35,6 +35,7 @@ typedef struct SpoolOptions {
         SpoolOnFull on_full;
         uint64_t segment_size; /* bytes, 1 MiB to 1 GiB */
         uint64_t max_size;     /* bytes of unshipped segments; at least two segments */
+        uint64_t retry_usec;   /* from a failure to find room to the next try; 0: 100 ms */
 } SpoolOptions;
 
 /* One visit. Texts are cut and cleaned here. */

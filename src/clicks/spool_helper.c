@@ -14,7 +14,6 @@
 #include "clicks/spool_internal.h"
 #include "host/futex.h"
 
-#define RETRY_USEC   (100 * USEC_PER_MSEC) /* after a segment could not be made */
 #define FOREVER_USEC (3600 * USEC_PER_SEC)
 
 void spool_helper_wake(Spool *spool, bool is_urgent) {
@@ -62,7 +61,7 @@ static uint64_t prepare(Spool *spool, uint64_t retry_usec) {
         r = make_next(spool);
         atomic_store(&spool->make_error, MIN(r, 0));
         if (r < 0)
-                return now + RETRY_USEC;
+                return now + spool->retry_every_usec;
         atomic_store(&spool->next_fd, r);
         return 0;
 }

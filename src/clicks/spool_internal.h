@@ -67,6 +67,7 @@ struct Spool {
         uint64_t sync_interval_usec;
         uint64_t segment_size;
         uint64_t max_size;
+        uint64_t retry_every_usec;
         HostSlot *slot; /* or NULL */
         int directory_fd;
         int lock_fd;
@@ -82,7 +83,8 @@ struct Spool {
         uint64_t next_seq;
         int batch_result;      /* of what was flushed early because the buffer was full */
         SpoolFile file;        /* fd -1: abandoned, or none yet */
-        bool full;             /* nowhere to write to */
+        bool full;             /* nowhere to write to ... */
+        uint64_t retry_usec;   /* ... and no use to try before, CLOCK_MONOTONIC */
         uint64_t salvage_from; /* these up to written_seq are to be written again; 0: none */
         uint64_t shed_first;   /* [shed_first, shed_first + n_shed) has no marker yet */
         uint64_t n_shed;

@@ -15,6 +15,7 @@
 #include "clicks/spool_internal.h"
 
 #define BATCH_RECORDS    1024u
+#define RETRY_USEC       (100 * USEC_PER_MSEC)
 #define SEGMENT_SIZE_MIN (1024u * 1024)
 #define SEGMENT_SIZE_MAX (1024u * 1024 * 1024)
 
@@ -76,6 +77,7 @@ static Spool *spool_alloc(const SpoolOptions *options, HostSlot *slot) {
         spool->segment_size = options->segment_size;
         /* The current segment counts while it is being written: with less there is no next one. */
         spool->max_size = MAX(options->max_size, 2 * options->segment_size);
+        spool->retry_every_usec = options->retry_usec > 0 ? options->retry_usec : RETRY_USEC;
         spool->slot = slot;
         spool->directory_fd = spool->lock_fd = spool->durable_fd = -1;
         spool->file.fd = -1;
@@ -127,8 +129,10 @@ static void finish(Spool *spool) {
         /* There is no helper any more that would try again. */
         atomic_store(&spool->make_error, 0);
         for (int i = 0; i < 2; i++) {
-                int r = spool_flush_batch(spool);
+                int r;
 
+                spool->retry_usec = 0;
+                r = spool_flush_batch(spool);
                 spool_helper_round(spool, true);
                 if (r < 0 || !atomic_load(&spool->sync_failed))
                         break;

@@ -129,6 +129,7 @@ SpoolOptions spool_options(const Folder *folder) {
                         .on_full = SPOOL_SHED,
                         .segment_size = MIB,
                         .max_size = 1024ULL * MIB,
+                        .retry_usec = 1,
         };
 }
 

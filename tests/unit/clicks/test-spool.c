@@ -352,6 +352,25 @@ static void test_failures_off_shed(void **state) {
         fail_at_each_call(state, SPOOL_SYNC_OFF, SPOOL_SHED, 0);
 }
 
+/* A disk that refuses every call is asked now and then, not for each visit. */
+static void test_sick_disk(void **state) {
+        SpoolOptions options = spool_options(*state);
+        SpoolStats stats;
+        Spool *spool;
+
+        options.retry_usec = 3600 * USEC_PER_SEC;
+        spool = spool_start(&options);
+        spool_visits(spool, 1, 10);
+        io_fail(1, 1000000, EIO);
+        for (int i = 0; i < 1000; i++)
+                spool_visits(spool, i, 1);
+        assert_in_range(io_calls(), 1, 10);
+        spool_stats(spool, &stats);
+        assert_int_equal(stats.shed, 1000);
+        io_fail(0, 0, 0);
+        (void)spool_free(spool);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, folder_setup, folder_teardown)
@@ -364,6 +383,7 @@ int main(void) {
                         T(test_full_shed),
                         T(test_full_at_the_end),
                         T(test_full_fail),
+                        T(test_sick_disk),
                         T(test_failures_interval_shed),
                         T(test_failures_interval_fail),
                         T(test_failures_always_fail),
