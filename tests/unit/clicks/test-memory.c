@@ -204,6 +204,8 @@ static void test_store(void **state) {
         for (unsigned i = 0; i < 2; i++) {
                 store_fake_fail(world->store, -EHOSTDOWN, 1);
                 assert_int_equal(shipper_drain(shipper), -EHOSTDOWN);
+                /* Nothing is kept for longer than it must, but for so long it is. */
+                assert_int_equal(folder_count(world->folder, ".seg"), 1);
         }
         store_fake_fail(world->store, -EIO, 0);
         assert_int_equal(shipper_drain(shipper), 0);
