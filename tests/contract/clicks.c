@@ -103,6 +103,16 @@ static void test_unknown_url_is_kept(void **state) {
         assert_proof(f, 7);
 }
 
+static void test_visits_before_their_url(void **state) {
+        Fixture *f = *state;
+
+        batch_fill(&b, 7, 1, 2, 1);
+        batch_append(f, &b);
+        assert_int_equal(make_url(f, "abc", 0), 1);
+        assert_int_equal(redirects_of(f, 1), 2);
+        assert_proof(f, 7);
+}
+
 /* ---- positions ---- */
 
 /* Connection lost after COMMIT was sent: the same batch again is refused, not doubled. */
@@ -332,6 +342,7 @@ int run_clicks(void) {
                         CONTRACT_TEST(test_many_links_at_once),
                         CONTRACT_TEST(test_more_links_than_scratch),
                         CONTRACT_TEST(test_unknown_url_is_kept),
+                        CONTRACT_TEST(test_visits_before_their_url),
                         CONTRACT_TEST(test_again_is_a_conflict),
                         CONTRACT_TEST(test_a_gap_is_a_conflict),
                         CONTRACT_TEST(test_spools_are_apart),

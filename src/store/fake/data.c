@@ -207,6 +207,19 @@ void fake_remove_user(FakeData *data, User *user) {
         memmove(fake_row(table, i), fake_row(table, i + 1), (table->n - i) * table->item_size);
 }
 
+/* Visits may have come before their link. */
+static int64_t count_orphans(const FakeData *data, int64_t url_id) {
+        int64_t n = 0;
+
+        for (size_t i = 0; i < data->events.n && data->has_orphans; i++) {
+                const FakeEvent *event = fake_row(&data->events, i);
+
+                n += event->event.url_id == url_id &&
+                     slice_equal(event->event.type, STORE_EVENT_REDIRECT);
+        }
+        return n;
+}
+
 int fake_add_url(FakeData *data, const Url *url, int64_t *ret_id) {
         const Slice from[] = {url->code, url->target, url->location, url->title};
         Slice texts[ELEMENTSOF(from)];
@@ -219,6 +232,7 @@ int fake_add_url(FakeData *data, const Url *url, int64_t *ret_id) {
         row.url.location = texts[2];
         row.url.title = texts[3];
         *ret_id = insert(&data->urls, &row, url->id);
+        ((FakeUrl *)fake_find(&data->urls, *ret_id))->redirects = count_orphans(data, *ret_id);
         return 0;
 }
 
@@ -232,8 +246,12 @@ static void free_url(FakeUrl *url) {
 static void count_redirect(FakeData *data, const Event *event, int64_t delta) {
         FakeUrl *url = fake_find(&data->urls, event->url_id);
 
-        if (url && slice_equal(event->type, STORE_EVENT_REDIRECT))
+        if (!slice_equal(event->type, STORE_EVENT_REDIRECT))
+                return;
+        if (url)
                 url->redirects += delta;
+        else
+                data->has_orphans = true;
 }
 
 int fake_add_event(FakeData *data, const FakeEvent *event, int64_t *ret_id) {

@@ -35,6 +35,7 @@ typedef struct FakeData {
         FakeTable events; /* FakeEvent */
         StoreOffset *offsets;
         size_t n_offsets;
+        bool has_orphans; /* there may be redirects of links that are not there */
 } FakeData;
 
 FakeData *fake_data_new(void);

@@ -25,8 +25,9 @@ CREATE TABLE urls (
 );
 CREATE UNIQUE INDEX urls_code ON urls (code);
 CREATE INDEX urls_user ON urls (user_id) WHERE user_id IS NOT NULL;
--- The few inactive links; the many active ones are found by walking the table.
+-- The few inactive links, all and of a user; the many active ones are found on the way.
 CREATE INDEX urls_inactive ON urls (is_active) WHERE is_active = 0;
+CREATE INDEX urls_user_inactive ON urls (user_id) WHERE is_active = 0 AND user_id IS NOT NULL;
 
 -- Redirects of each link that has any; beside urls, so that visits do not rewrite wide rows.
 CREATE TABLE url_totals (

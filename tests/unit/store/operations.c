@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: MIT */
+
+#include <stdio.h>
+#include <string.h>
+
+#include "unit/store/operations.h"
+
+#define TARGET S("https://x.example/a-path-that-needs-some-memory")
+
+static const uint8_t spool[STORE_SPOOL_ID_SIZE] = {1, 2, 3};
+
+/* A name that was not used before. */
+static Slice fresh(char name[32]) {
+        static unsigned n;
+
+        (void)snprintf(name, 32, "name-%u", ++n);
+        return slice_from_string(name);
+}
+
+static int user_create(StoreSession *session, Arena *arena) {
+        char name[32];
+        Slice slice = fresh(name);
+        User user;
+
+        return store_user_create(session, arena, slice, slice, 1, &user);
+}
+
+static int user_get(StoreSession *session, Arena *arena) {
+        User user;
+
+        return store_user_get(session, arena, 1, &user);
+}
+
+static int user_update(StoreSession *session, Arena *arena) {
+        char name[32];
+        Slice slice = fresh(name);
+        const StoreUserChange change = {.username = slice, .email = slice};
+        User user;
+
+        return store_user_update(session, arena, 1, &change, &user);
+}
+
+static int user_delete(StoreSession *session, Arena *arena _unused_) {
+        static int64_t id = 2;
+
+        return store_user_delete(session, id++);
+}
+
+static int user_list(StoreSession *session, Arena *arena) {
+        const StoreQuery query = {.limit = 5};
+        int64_t total;
+        User *users;
+        size_t n;
+
+        return store_user_list(session, arena, &query, &users, &n, &total);
+}
+
+static int users_import(StoreSession *session, Arena *arena _unused_) {
+        char names[3][32];
+        StoreUserRow rows[3];
+
+        for (size_t i = 0; i < 3; i++) {
+                rows[i] = (StoreUserRow){.user = {.username = fresh(names[i])}};
+                rows[i].user.email = rows[i].user.username;
+        }
+        rows[2].user = rows[1].user;
+        return store_users_import(session, rows, 3);
+}
+
+static int url_create(StoreSession *session, Arena *arena _unused_) {
+        char name[32];
+        const Url url = {.code = fresh(name),
+                         .target = TARGET,
+                         .location = S("https://y.example/"),
+                         .title = S("A title"),
+                         .user_id = 1};
+        Url made;
+
+        return store_url_create(session, &url, S("{\"a\":\"b\"}"), &made);
+}
+
+static int url_get(StoreSession *session, Arena *arena) {
+        int64_t redirects;
+        Url url;
+        int r;
+
+        r = store_url_get(session, arena, 1, &url);
+        if (r == 0)
+                r = store_url_get_by_code(session, arena, S("base"), &url);
+        return r == 0 ? store_url_stats(session, arena, 1, &url, &redirects) : r;
+}
+
+static int url_update(StoreSession *session, Arena *arena) {
+        const StoreUrlChange change = {.has_target = true,
+                                       .target = TARGET,
+                                       .location = S("https://z.example/"),
+                                       .has_title = true,
+                                       .title = S("Another title"),
+                                       .has_active = true,
+                                       .is_active = true,
+                                       .target_details = S("{\"n\":1}"),
+                                       .title_details = S("{\"n\":2}"),
+                                       .active_details = S("{\"n\":3}")};
+        Url url;
+
+        return store_url_update(session, arena, 1, &change, &url);
+}
+
+static int url_retire(StoreSession *session, Arena *arena) {
+        const StoreUrlChange change = {.has_active = true, .is_active = true};
+        Url url;
+        int r;
+
+        r = store_url_retire(session, 2, 1, S("{\"reason\":\"x\"}"));
+        /* Active again for the next time. */
+        return r == 0 ? store_url_update(session, arena, 2, &change, &url) : r;
+}
+
+static int url_list(StoreSession *session, Arena *arena) {
+        const StoreQuery query = {.limit = 5, .has_user_id = true, .user_id = 1};
+        int64_t total;
+        size_t n;
+        Url *urls;
+
+        return store_url_list(session, arena, &query, &urls, &n, &total);
+}
+
+static int urls_by_codes(StoreSession *session, Arena *arena) {
+        Link links[] = {{.code = S("base")}, {.code = S("no")}, {.code = S("base2")}};
+
+        return store_urls_by_codes(session, arena, links, ELEMENTSOF(links));
+}
+
+static int count_link(void *userdata, const Link *link _unused_) {
+        (*(unsigned *)userdata)++;
+        return 0;
+}
+
+static int codes_each(StoreSession *session, Arena *arena _unused_) {
+        unsigned n = 0;
+
+        return store_codes_each(session, 100, count_link, &n);
+}
+
+static int urls_import(StoreSession *session, Arena *arena _unused_) {
+        char names[3][32];
+        StoreUrlRow rows[3];
+
+        for (size_t i = 0; i < 3; i++)
+                rows[i] = (StoreUrlRow){.url = {.code = fresh(names[i]),
+                                                .target = TARGET,
+                                                .location = TARGET,
+                                                .user_id = 1,
+                                                .is_active = true}};
+        rows[2].url = rows[1].url;
+        return store_urls_import(session, rows, 3, true);
+}
+
+static int event_create(StoreSession *session, Arena *arena _unused_) {
+        char name[32];
+        const Event event = {.url_id = 1,
+                             .user_id = 1,
+                             .type = fresh(name),
+                             .details = S("{\"a\":\"b\"}")};
+        const Event redirect = {.url_id = 1, .type = S("redirect")};
+        Event made;
+        int r;
+
+        r = store_event_create(session, &event, &made);
+        return r == 0 ? store_event_create(session, &redirect, &made) : r;
+}
+
+static int event_list(StoreSession *session, Arena *arena) {
+        const StoreQuery query = {
+                        .limit = 5, .has_url_id = true, .url_id = 1, .type = S("created")};
+        int64_t total;
+        Event *events;
+        size_t n;
+
+        return store_event_list(session, arena, &query, &events, &n, &total);
+}
+
+static int events_import(StoreSession *session, Arena *arena _unused_) {
+        char name[32];
+        StoreEventRow rows[] = {
+                        {.event = {.url_id = 1, .type = fresh(name), .details = S("{}")}},
+                        {.event = {.url_id = 1, .type = S("redirect"), .request_id = S("r")}},
+                        {.event = {.url_id = 999, .type = S("redirect")}},
+        };
+
+        return store_events_import(session, rows, ELEMENTSOF(rows));
+}
+
+static int load(StoreSession *session, Arena *arena) {
+        int r, end;
+
+        r = store_load_begin(session, true);
+        if (r != 0)
+                return r;
+        r = users_import(session, arena);
+        if (r == 0)
+                r = urls_import(session, arena);
+        /* Rolled back: the base is needed on. */
+        end = store_load_end(session, false);
+        return r != 0 ? r : end;
+}
+
+static int totals(StoreSession *session, Arena *arena _unused_) {
+        StoreTotals some;
+
+        return store_totals(session, &some);
+}
+
+static int clicks_append(StoreSession *session, Arena *arena _unused_) {
+        StoreClick clicks[20];
+        StoreBatch batch = {.first_seq = 1, .clicks = clicks, .n_clicks = ELEMENTSOF(clicks)};
+        uint64_t next_seq = 0;
+        StoreOffset offset;
+        int r;
+
+        memcpy(batch.spool, spool, sizeof(spool));
+        r = store_offset_get(session, spool, &offset);
+        if (r < 0)
+                return r;
+        batch.from_seq = r == 0 ? offset.next_seq : 1;
+        batch.upto_seq = batch.from_seq + batch.n_clicks;
+        for (size_t i = 0; i < batch.n_clicks; i++)
+                clicks[i] = (StoreClick){.seq = batch.from_seq + i,
+                                         .url_id = 1 + (int64_t)i % 3,
+                                         .details = S("{\"ip\":\"192.0.2.1\"}"),
+                                         .request_id = S("r")};
+        return store_clicks_append(session, &batch, &next_seq);
+}
+
+static int offsets(StoreSession *session, Arena *arena) {
+        const StoreBatch other = {
+                        .spool = {9}, .first_seq = 1, .from_seq = 1, .upto_seq = 2, .shed = 1};
+        uint64_t next_seq;
+        StoreOffset *list;
+        size_t n;
+        int r;
+
+        r = store_offset_list(session, arena, &list, &n);
+        if (r == 0)
+                r = store_clicks_append(session, &other, &next_seq);
+        return r >= 0 ? store_offset_delete(session, other.spool) : r;
+}
+
+static int audit(StoreSession *session, Arena *arena _unused_) {
+        StoreOffset offset = {.rows = 0};
+        StoreAudit found;
+        int64_t rows;
+
+        memcpy(offset.spool, spool, sizeof(spool));
+        return store_audit(session, &offset, 1, &rows, &found);
+}
+
+static int schema(StoreSession *session, Arena *arena _unused_) {
+        StoreSchema found;
+        int n, r;
+
+        r = store_schema(session, &found);
+        if (r == 0)
+                r = store_migrate(session, &n);
+        return r == 0 ? store_ping(session) : r;
+}
+
+const Operation operations[] = {
+                {"user_create", user_create},
+                {"user_get", user_get},
+                {"user_update", user_update},
+                {"user_delete", user_delete},
+                {"user_list", user_list},
+                {"users_import", users_import},
+                {"url_create", url_create},
+                {"url_get", url_get},
+                {"url_update", url_update},
+                {"url_retire", url_retire},
+                {"url_list", url_list},
+                {"urls_by_codes", urls_by_codes},
+                {"codes_each", codes_each},
+                {"urls_import", urls_import},
+                {"event_create", event_create},
+                {"event_list", event_list},
+                {"events_import", events_import},
+                {"load", load},
+                {"totals", totals},
+                {"clicks_append", clicks_append},
+                {"offsets", offsets},
+                {"audit", audit},
+                {"schema", schema},
+};
+const size_t n_operations = ELEMENTSOF(operations);
+
+void make_base(StoreSession *session, Arena *arena) {
+        add_user(session, arena, "base");
+        add_url(session, arena, "base");
+        add_url(session, arena, "base2");
+        for (unsigned i = 0; i < 40; i++) {
+                char name[32];
+
+                (void)fresh(name);
+                add_user(session, arena, name);
+        }
+        assert_int_equal(clicks_append(session, arena), 0);
+}
+
+void assert_sound(Store *store, const char *what) {
+        StoreSession *session;
+        StoreOffset offset;
+        int64_t rows = -1;
+        StoreAudit found;
+
+        atomic_store(&store->n_failures, 0);
+        atomic_store(&store->next_probe_usec, 0);
+        session = open_session(store);
+        assert_int_equal(store_offset_get(session, spool, &offset), 0);
+        assert_int_equal(store_audit(session, &offset, 1, &rows, &found), 0);
+        if (found.duplicates != 0 || found.total_drift != 0 || found.list_drift != 0)
+                fail_msg("%s: %lld doubled, %lld and %lld drifted", what,
+                         (long long)found.duplicates, (long long)found.total_drift,
+                         (long long)found.list_drift);
+        assert_int_equal(rows, offset.rows);
+        assert_int_equal(offset.next_seq - offset.first_seq,
+                         offset.rows + offset.shed + offset.bad + offset.damaged);
+        (void)store_session_free(session);
+}
