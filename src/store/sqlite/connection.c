@@ -171,6 +171,19 @@ static int open_file(SqliteSession *s) {
         return rc;
 }
 
+/* Two that change a file's journal at once hold a shared lock each and want an exclusive one:
+ * sqlite3 sees the deadlock, does not ask on_busy() and fails one of them, which has to let go and
+ * try again. */
+static int set_log(SqliteSession *s, sqlite3_stmt *statement) {
+        int rc = sqlite3_step(statement);
+
+        for (int n = 0; (rc & 0xff) == SQLITE_BUSY && on_busy(s, n); n++) {
+                (void)sqlite3_reset(statement);
+                rc = sqlite3_step(statement);
+        }
+        return rc;
+}
+
 /* The write-ahead log is a property of the file; a restored copy may lack it. */
 static int use_log(SqliteSession *s) {
         sqlite3_stmt *statement = NULL;
@@ -179,7 +192,7 @@ static int use_log(SqliteSession *s) {
 
         rc = sqlite3_prepare_v2(s->db, "PRAGMA journal_mode = WAL", -1, &statement, NULL);
         if (rc == SQLITE_OK) {
-                rc = sqlite3_step(statement);
+                rc = set_log(s, statement);
                 used = rc == SQLITE_ROW && slice_equal(sqlite_text(statement, 0), SLICE("wal"));
         }
         if (rc != SQLITE_ROW) {
