@@ -3,6 +3,7 @@
 """`cmake --install` puts every file where the documents say. Usage: install.py FOLDER BUILD."""
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -18,6 +19,23 @@ WANTED = {
     "usr/share/doc/shortener/NEWS.md": 0o644,
     "usr/share/doc/shortener/README.md": 0o644,
     "usr/share/bash-completion/completions/shortenerctl": 0o644,
+    "etc/default/shortener": 0o644,
+    "etc/redis/redis-shortener.conf": 0o644,
+    "etc/nginx/sites-available/shortener": 0o644,
+    "etc/nginx/snippets/shortener-http.conf": 0o644,
+    "etc/nginx/snippets/shortener-server.conf": 0o644,
+    "etc/nginx/snippets/shortener-upstream.conf": 0o644,
+    "usr/share/doc/shortener-nginx/examples/shortener-tls.conf": 0o644,
+    "usr/share/doc/shortener/examples/access-log.conf": 0o644,
+    "usr/share/doc/shortener/examples/memory.conf": 0o644,
+    "usr/share/doc/shortener/examples/remote-store.conf": 0o644,
+    "lib/systemd/system-generators/shortener-generator": 0o755,
+    "lib/systemd/system-preset/90-shortener.preset": 0o644,
+    "lib/systemd/system/redis-server@shortener.service.d/shortener.conf": 0o644,
+    "usr/lib/systemd/catalog/shortener.catalog": 0o644,
+    "usr/lib/sysusers.d/shortener-nginx.conf": 0o644,
+    "usr/lib/sysusers.d/shortener.conf": 0o644,
+    "usr/lib/tmpfiles.d/shortener.conf": 0o644,
 }
 
 
@@ -27,6 +45,8 @@ def wanted(folder):
         path = Path(name)
         if path.parts[0] == "man":
             result[f"usr/share/man/man{path.suffix[1:]}/{path.name}"] = 0o644
+        elif path.parts[0] == "systemd" and re.search(r"\.(service|socket|slice|target|timer)\.in$", name):
+            result[f"lib/systemd/system/{path.stem}"] = 0o644
         elif path.parts[0] == "seed_data" and path.suffix == ".csv":
             result[f"usr/share/shortener/seed_data/{path.name}"] = 0o644
     return result
