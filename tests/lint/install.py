@@ -39,11 +39,25 @@ WANTED = {
 }
 
 
+def wanted_monitoring(path):
+    """Where a file of monitoring/ goes: what is edited to /etc, the rest to /usr/share."""
+    below = path.relative_to("monitoring")
+    if below.parts[0] in ("rules", "flags") or path.suffix in (".yml", ".conf") and len(below.parts) == 1:
+        return {f"etc/shortener/monitoring/{below}": 0o644}
+    if below.parts[0] in ("consoles", "grafana"):
+        return {f"usr/share/shortener/monitoring/{below}": 0o644}
+    if below.parts[0] == "systemd":
+        return {f"lib/systemd/system/{below.name.replace('.in', '')}": 0o644}
+    return {}
+
+
 def wanted(folder):
     result = dict(WANTED)
     for name in tree_files(folder):
         path = Path(name)
-        if path.parts[0] == "man":
+        if path.parts[0] == "monitoring":
+            result.update(wanted_monitoring(path))
+        elif path.parts[0] == "man":
             result[f"usr/share/man/man{path.suffix[1:]}/{path.name}"] = 0o644
         elif path.parts[0] == "systemd" and re.search(r"\.(service|socket|slice|target|timer)\.in$", name):
             result[f"lib/systemd/system/{path.stem}"] = 0o644
