@@ -15,6 +15,10 @@
  { "dry-run", NULL, "say what would happen, change nothing" }
 #define YES \
  { "yes", NULL, "do not ask" }
+#define INSTANCES \
+ { "instances", "N", "how many (default: INSTANCES= of /etc/default/shortener)" }
+#define ROOT \
+ { "root", "DIRECTORY", "change the system below it, run no command" }
 #define LIMIT \
  { "limit", "N", "at most N rows; 0: all (default: 100)" }
 #define AFTER \
@@ -159,6 +163,27 @@ static const CommandVerb verbs[] = {
                  {},
                  "Show the configuration that is in effect",
                  verb_config_show},
+                {"monitoring enable",
+                 "",
+                 0,
+                 0,
+                 {INSTANCES, ROOT, DRY_RUN},
+                 "Point Prometheus and its exporters at our configuration",
+                 verb_monitoring_enable},
+                {"monitoring disable",
+                 "",
+                 0,
+                 0,
+                 {ROOT, DRY_RUN},
+                 "Give them back their packages' configuration",
+                 verb_monitoring_disable},
+                {"monitoring targets",
+                 "",
+                 0,
+                 0,
+                 {INSTANCES, ROOT, DRY_RUN},
+                 "Tell Prometheus anew which instances there are",
+                 verb_monitoring_targets},
 };
 
 static int print_help(Ctl *ctl) {

@@ -35,3 +35,7 @@ int verb_clicks_adopt(Ctl *ctl);
 
 int verb_doctor(Ctl *ctl);
 int verb_config_show(Ctl *ctl);
+
+int verb_monitoring_enable(Ctl *ctl);
+int verb_monitoring_disable(Ctl *ctl);
+int verb_monitoring_targets(Ctl *ctl);

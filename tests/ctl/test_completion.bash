@@ -33,7 +33,7 @@ check() {
 
 every="--config= --store= --set= --json --help --version"
 
-check "db seed import export user link stats clicks doctor config" ""
+check "db seed import export user link stats clicks doctor config monitoring" ""
 check "db doctor" "d"
 check "import" "im"
 check "" "nonsense"
