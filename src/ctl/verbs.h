@@ -36,6 +36,13 @@ int verb_clicks_adopt(Ctl *ctl);
 int verb_doctor(Ctl *ctl);
 int verb_config_show(Ctl *ctl);
 
+int verb_start(Ctl *ctl);
+int verb_stop(Ctl *ctl);
+int verb_reload(Ctl *ctl);
+int verb_rolling_restart(Ctl *ctl);
+int verb_recover(Ctl *ctl);
+int verb_nginx_upstream(Ctl *ctl);
+
 int verb_monitoring_enable(Ctl *ctl);
 int verb_monitoring_disable(Ctl *ctl);
 int verb_monitoring_targets(Ctl *ctl);

@@ -209,6 +209,8 @@ static void begin_redirect(Job *job) {
 static HttpQuick on_quick(void *userdata, HttpConn *conn, const HttpHead *head, const char *base) {
         Manager *manager = userdata;
 
+        if (UNLIKELY(log_wants(LOG_DEBUG)))
+                return HTTP_QUICK_NO; /* each request is logged: the exchange's way does it */
         return front_redirect_hit(&manager->front, conn, head, base);
 }
 
@@ -258,6 +260,19 @@ static void on_request(void *userdata, HttpExchange *exchange) {
         http_exchange_done(exchange);
 }
 
+/* What comes by the thousand, or from machines that look, is for the access log only. */
+static int request_level(const HttpRoute *route) {
+        return route && route->flags & (HTTP_ROUTE_REDIRECT | HTTP_ROUTE_UNCOUNTED) ? LOG_DEBUG
+                                                                                    : LOG_INFO;
+}
+
+/* The short code that the request was about, where it is known. */
+static Slice request_code(const Job *job) {
+        if (job->match.route && job->match.route->flags & HTTP_ROUTE_REDIRECT)
+                return job->match.code;
+        return job->abandoned ? SLICE_NONE : job->call.log_code;
+}
+
 static void log_request(const Job *job, int status, uint64_t usec) {
         const HttpRequest *request = &job->exchange->request;
         Slice agent = request->known[HTTP_FIELD_USER_AGENT];
@@ -284,9 +299,9 @@ static void log_request(const Job *job, int status, uint64_t usec) {
                                 "SHORTENER_URL_ID",
                                 slice_make(url_id, number_format_u64((uint64_t)job->call.log_url_id,
                                                                      url_id))};
-        if (!job->abandoned && job->call.log_code.len > 0)
-                fields[n++] = (LogField){"SHORTENER_CODE", job->call.log_code};
-        log_entry(LOG_INFO, NULL, fields, n, "request");
+        if (request_code(job).len > 0)
+                fields[n++] = (LogField){"SHORTENER_CODE", request_code(job)};
+        log_entry(request_level(job->match.route), NULL, fields, n, "request");
 }
 
 static void on_answered(void *userdata, const HttpExchange *exchange, int status, uint64_t usec) {
@@ -294,11 +309,10 @@ static void on_answered(void *userdata, const HttpExchange *exchange, int status
         const Job *job = exchange->owner;
         const HttpRoute *route = job ? job->match.route : NULL;
 
-        if (route && route->flags & HTTP_ROUTE_UNCOUNTED)
-                return;
-        metrics_request(manager->metrics, endpoint_of(manager, route),
-                        (unsigned)exchange->request.method, status, usec, 1);
-        if (job && !(route && route->flags & HTTP_ROUTE_REDIRECT))
+        if (!(route && route->flags & HTTP_ROUTE_UNCOUNTED))
+                metrics_request(manager->metrics, endpoint_of(manager, route),
+                                (unsigned)exchange->request.method, status, usec, 1);
+        if (job && log_wants(request_level(route)))
                 log_request(job, status, usec);
 }
 

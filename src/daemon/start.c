@@ -23,6 +23,8 @@
 #define RUNTIME_DEFAULT "/run/shortener"
 #define SHIPPER_WRITER  (HOST_WRITERS - 1)
 
+#define MESSAGE_BAD_SCHEMA "7d9b3c5e21f84d0a8e6f4b1790c2ad35"
+
 static int fail(int status, const char *what, const char *why) {
         log_error("%s: %s", what, why);
         return status;
@@ -118,7 +120,9 @@ static int check_schema(StoreSession *session, const Manager *manager) {
                                "schema %d is newer than %d, the newest that this version knows: "
                                "install the newer shortener again",
                                schema.version, schema.supported);
-        return fail(EXIT_CONFIG, store_url_shown(manager->store), why);
+        log_entry(LOG_ERR, MESSAGE_BAD_SCHEMA, NULL, 0, "%s: %s", store_url_shown(manager->store),
+                  why);
+        return EXIT_CONFIG;
 }
 
 static int start_store(Manager *manager) {
@@ -154,28 +158,35 @@ static int start_server(Manager *manager) {
         return r < 0 ? fail(EXIT_FAILURE, "server", strerror(-r)) : 0;
 }
 
+/* Ours are called http (FileDescriptorName=); "unknown" is what has no name at all. */
+static bool is_ours(const char *name) {
+        return strcmp(name, "http") == 0 || strcmp(name, "unknown") == 0;
+}
+
 static int listen_activated(Manager *manager, unsigned *ret_n) {
-        int n = sd_listen_fds(1);
-        unsigned taken = 0;
+        char **names = NULL;
+        int n = sd_listen_fds_with_names(1, &names), status = 0;
 
         if (n < 0)
                 return fail(EXIT_FAILURE, "socket activation", strerror(-n));
-        for (int fd = SD_LISTEN_FDS_START; fd < SD_LISTEN_FDS_START + n; fd++) {
-                int r;
+        for (int i = 0; i < n; i++) {
+                int fd = SD_LISTEN_FDS_START + i, r = is_ours(names[i]) ? socket_adopt(fd) : -ESRCH;
 
-                if (sd_is_socket(fd, AF_UNSPEC, SOCK_STREAM, 1) <= 0) {
-                        log_warning("socket activation: descriptor %d is no listening stream "
-                                    "socket, ignored",
-                                    fd);
-                        continue;
-                }
-                r = http_server_listen(manager->server, fd);
-                if (r < 0)
-                        return fail(EXIT_FAILURE, "socket activation", strerror(-r));
-                taken++;
+                if (r == -ESRCH || r == -ENOTSOCK)
+                        log_warning("socket activation: descriptor %d, called %s, is %s, ignored",
+                                    fd, names[i],
+                                    r == -ESRCH ? "not for us: ours are called http"
+                                                : "no listening stream socket");
+                else
+                        r = http_server_listen(manager->server, fd);
+                if (r >= 0)
+                        (*ret_n)++;
+                else if (status == 0 && r != -ESRCH && r != -ENOTSOCK)
+                        status = fail(EXIT_FAILURE, "socket activation", strerror(-r));
+                free(names[i]);
         }
-        *ret_n = taken;
-        return 0;
+        free(names);
+        return status;
 }
 
 static int listen_configured(Manager *manager) {

@@ -10,6 +10,7 @@
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <sys/un.h>
+#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #include "basic/number.h"
@@ -147,6 +148,18 @@ int socket_listen(const char *text, int *ret_fd, bool *ret_loopback) {
                 return -errno;
         *ret_loopback = parsed.loopback;
         *ret_fd = TAKE_FD(fd);
+        return 0;
+}
+
+int socket_adopt(int fd) {
+        const int on = 1;
+
+        if (sd_is_socket(fd, AF_UNIX, SOCK_STREAM, 1) > 0)
+                return 0;
+        if (sd_is_socket(fd, AF_INET, SOCK_STREAM, 1) <= 0 &&
+            sd_is_socket(fd, AF_INET6, SOCK_STREAM, 1) <= 0)
+                return -ENOTSOCK;
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
         return 0;
 }
 

@@ -15,6 +15,10 @@
  * a socket nobody listens on is replaced. *ret_loopback: only this host can reach it. Non-blocking,
  * close-on-exec, listening. */
 int socket_listen(const char *text, int *ret_fd, bool *ret_loopback) _must_check_;
+/* A socket that was passed in, known by what it is: 0, or -ENOTSOCK when it is no listening stream
+ * socket, IP or Unix. Over TCP answers leave at once: systemd's NoDelay= complains about a unit
+ * that has Unix sockets too. */
+int socket_adopt(int fd) _must_check_;
 /* Only checks the text: 0 or -EINVAL. */
 int socket_listen_check(const char *text) _must_check_;
 

@@ -72,6 +72,10 @@ void log_set_max_level(int max_level) {
         atomic_store(&log_state.max_level, max_level);
 }
 
+bool log_wants(int level) {
+        return level <= atomic_load_explicit(&log_state.max_level, memory_order_relaxed);
+}
+
 static void packet_add(Packet *packet, const char *name, Slice value) {
         size_t name_len = strlen(name), len = name_len + 1 + value.len;
         uint16_t n;
@@ -250,7 +254,7 @@ void log_entry(int level, const char *message_id, const LogField *fields, size_t
         va_list ap;
         int n;
 
-        if (level > atomic_load_explicit(&log_state.max_level, memory_order_relaxed))
+        if (!log_wants(level))
                 return;
         va_start(ap, format);
         n = vsnprintf(message, sizeof message, format, ap);

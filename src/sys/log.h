@@ -10,6 +10,7 @@
  * and counted.
  */
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <syslog.h>
 
@@ -30,6 +31,8 @@ typedef struct LogField {
 /* program: for the text form and SYSLOG_IDENTIFIER. Never fails: standard error is always there. */
 void log_open(const char *program, LogFormat format, int max_level);
 void log_set_max_level(int max_level);
+/* Would an entry of this level be written? For what is costly to put together. */
+bool log_wants(int level);
 
 /* Switches to the queue; log_run() is the body of the thread that empties it, until log_stop(). */
 int log_queue_open(void) _must_check_;

@@ -33,7 +33,7 @@ check() {
 
 every="--config= --store= --set= --json --help --version"
 
-check "db seed import export user link stats clicks doctor config monitoring" ""
+check "db seed import export user link stats clicks start stop reload rolling-restart recover nginx-upstream doctor config monitoring" ""
 check "db doctor" "d"
 check "import" "im"
 check "" "nonsense"
@@ -65,6 +65,16 @@ check "seed_data/users.csv" import seed_data/us
 check "seed_data/users.csv" import --errors = seed_data/us
 check "CMakeLists.txt" import CMakeL
 check "src" clicks adopt sr
+
+# What the service manager knows, without one.
+systemctl() {
+    [[ $* == "list-units --all --plain --no-legend shortener@*.service" ]] || return 1
+    echo "shortener@1.service loaded active running URL shortener, instance 1"
+    echo "shortener@12.service loaded failed failed URL shortener, instance 12"
+}
+check "1 12" stop ""
+check "12" rolling-restart 1 12
+check "" recover ""
 
 echo "$passed passed, $failed failed"
 [[ $failed -eq 0 ]]

@@ -145,6 +145,54 @@ class Lifecycle(unittest.TestCase):
         self.assertRegex(line, r"method=GET route=users.list_users status=200 duration_usec=\d+ remote_addr=127.0.0.1")
         self.assertNotRegex(one.log(), r"route=(health|metrics|urls.redirect)")
 
+    def test_debug_is_an_access_log(self):
+        one = self.service.start(options=["Log.Level=debug"])
+        url = one.create()
+        for name in ("miss", "hit"):
+            answer = one.get("/" + url["short_code"], headers={"X-Request-Id": name})
+            self.assertEqual((answer.status, answer.headers["X-Cache"]), (302, name.upper()))
+        one.get("/health", headers={"X-Request-Id": "look"})
+        harness.wait_for(lambda: "request_id=look" in one.log(), what="log line")
+        lines = {name: line for line in one.log().splitlines() for name in ("miss", "hit", "look")
+                 if f"request_id={name}" in line}
+        for name in ("miss", "hit"):
+            self.assertRegex(lines[name], rf"route=urls.redirect_short_url status=302 .* code={url['short_code']}$")
+        self.assertRegex(lines["look"], r"method=GET route=\S+ status=200")
+        self.assertEqual(one.get(f"/urls/{url['id']}/stats").json["redirect_count"], 2)
+
+    def test_descriptors_are_known_by_name_and_kind(self):
+        def unix_health(path):
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+                sock.settimeout(15 * harness.SLOW)
+                sock.connect(path)
+                sock.sendall(b"GET /health HTTP/1.0\r\n\r\n")
+                return sock.recv(4096)
+
+        # Called otherwise, or no listening stream socket: left alone, and said so.
+        datagram = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        datagram.bind(("127.0.0.1", 0))
+        datagram.set_inheritable(True)
+        for i, (sock, names, message) in enumerate([(harness.listener(), "other:http", "called other"),
+                                                    (datagram, "http:http", "no listening stream socket")]):
+            path = os.path.join(self.service.folder, f"named-{i}")
+            one = self.service.instance(f"n{i}", sock=sock, path=path, environment={"LISTEN_FDNAMES": names})
+            one.start(wait=False)
+            self.assertIn(b" 200 OK", unix_health(path))
+            self.assertIn(message, one.log())
+            self.assertEqual(one.stop(), 0)
+
+        # In any order, and answers over TCP leave at once.
+        one = self.service.start("n2", path=os.path.join(self.service.folder, "named-2"),
+                                 environment={"LISTEN_FDNAMES": "http:http"})
+        self.assertIn(b" 200 OK", unix_health(os.path.join(self.service.folder, "named-2")))
+        self.assertEqual(one.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY), 1)
+
+        # None of them ours, and no Listen= either.
+        one = self.service.instance("n3", environment={"LISTEN_FDNAMES": "other"})
+        one.start(wait=False)
+        self.assertEqual(one.process.wait(20 * harness.SLOW), 78)
+        self.assertIn("nothing to listen on", one.log())
+
     def test_drain_answers_what_is_in_flight(self):
         one = self.service.start()
         url = one.create()

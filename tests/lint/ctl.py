@@ -35,7 +35,7 @@ def verbs_of(program):
     """{"db init": its --help}"""
     text = output([program, "--help"])
     lines = text.split("\nVerbs:\n", 1)[1].split("\n\n", 1)[0].split("\n")
-    verbs = [re.match(r"  ((?:[a-z]+ ?){1,2}?)(?= {2}| [A-Z[]| [a-z]+\|)", line) for line in lines]
+    verbs = [re.match(r"  ((?:[a-z-]+ ?){1,2}?)(?= {2}| [A-Z[]| [a-z]+\|)", line) for line in lines]
     names = [match.group(1).strip() for match in verbs if match]
     if len(names) != len(lines):
         raise ValueError("--help has a line that this lint does not understand")
@@ -46,7 +46,7 @@ def page_entries(folder):
     """{"db init": the lines of the man page that describe it}"""
     entries, name = {}, None
     for line in read(folder, PAGE).split("\n"):
-        match = re.match(r"(?:\.It )?(?:Xo )?\.?Cm ((?:[a-z]+ ?){1,2}?)(?: [A-Z].*)?$", line)
+        match = re.match(r"(?:\.It )?(?:Xo )?\.?Cm ((?:[a-z-]+ ?){1,2}?)(?: [A-Z].*)?$", line)
         if match and (line.startswith(".It Cm") or previous == ".It Xo"):
             name = match.group(1).strip()
             entries[name] = ""

@@ -68,6 +68,25 @@ class Lints(unittest.TestCase):
         )
         self.bad("layers", {**tree, "src/odd/a.c": ""}, "src/CMakeLists.txt does not list odd")
 
+    def test_catalog(self):
+        one, two = "0123456789abcdef" * 2, "fedcba9876543210" * 2
+        entry = "-- {}\nSubject: It started\nDefined-By: us\nDocumentation: man:us(8)\n\nIt did.\n"
+        tree = {
+            "src/daemon/a.c": f'#define MESSAGE_STARTED "{one}"\n#define LOG_MESSAGE_MAX 1024u\n',
+            "systemd/us.catalog": "# comment\n\n" + entry.format(one),
+        }
+        self.good("catalog", tree)
+        self.bad("catalog", {**tree, "src/daemon/b.c": f'\n#define MESSAGE_STOPPED "{two}"\n'},
+                 f"src/daemon/b.c:2: MESSAGE_STOPPED: no entry -- {two}")
+        self.bad("catalog", {**tree, "src/daemon/b.c": f'#define MESSAGE_AGAIN "{one}"\n'},
+                 "src/daemon/b.c:1: MESSAGE_AGAIN: the same id as src/daemon/a.c:1: MESSAGE_STARTED")
+        self.bad("catalog", {**tree, "src/daemon/b.c": '#define MESSAGE_SHORT "123"\n'},
+                 "MESSAGE_SHORT: no 128 bits")
+        self.bad("catalog", {**tree, "systemd/b.catalog": entry.format(two)},
+                 f"systemd/b.catalog: {two}: no code logs it")
+        self.bad("catalog", {**tree, "systemd/us.catalog": f"-- {one}\nSubject: x\n\ntext\n"},
+                 "wants Subject, Defined-By, Documentation, text")
+
     def test_forbidden(self):
         good = '/* exit() */ "strcpy(a)"; snprintf(x); _exit(1); x.exit(2); tests->system(3);\n'
         self.good("forbidden", {"src/basic/a.c": good, "src/daemon/main.c": "exit(1);"})
