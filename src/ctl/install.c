@@ -7,14 +7,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "ctl/context.h"
 #include "ctl/output.h"
+#include "ctl/systemctl.h"
 #include "sys/fd.h"
 
 #define FILE_MAX 65536u /* bytes of a file that is compared */
@@ -169,33 +168,21 @@ void install_remove(Install *install, const char *path) {
 
 /* ---- commands ---- */
 
-static int run_and_wait(const char *const words[]) {
-        int status, r;
-        pid_t pid;
-
-        r = posix_spawnp(&pid, words[0], NULL, NULL, (char *const *)(uintptr_t)words, environ);
-        if (r > 0)
-                return -r;
-        while (waitpid(pid, &status, 0) < 0)
-                if (errno != EINTR)
-                        return -errno;
-        return WIFEXITED(status) ? WEXITSTATUS(status) : -ECANCELED;
-}
-
-void install_run(Install *install, const char *const words[]) {
+void install_systemctl(Install *install, const char *const words[]) {
         Buffer line = BUFFER_EMPTY;
         int r = 0;
 
         if (install->failed || *install->root != '\0')
                 return;
+        buffer_append(&line, SLICE("systemctl"));
         for (size_t i = 0; words[i]; i++)
-                buffer_printf(&line, "%s%s", i > 0 ? " " : "", words[i]);
+                buffer_printf(&line, " %s", words[i]);
         buffer_append_byte(&line, '\0');
         if (line.failed) {
-                fail(install, words[0], ENOMEM);
+                fail(install, "systemctl", ENOMEM);
         } else {
                 if (!install->dry_run)
-                        r = run_and_wait(words);
+                        r = systemctl_run(words, 0, NULL);
                 if (r < 0) {
                         fail(install, line.data, -r);
                 } else if (r > 0) {

@@ -33,8 +33,8 @@ void install_link(Install *install, const char *path, const char *target);
 /* Removes a file or link, if it is there, and its folder if that is empty then. */
 void install_remove(Install *install, const char *path);
 
-/* Runs a program found in $PATH; words end with NULL. */
-void install_run(Install *install, const char *const words[]);
+/* Runs systemctl with these words; NULL ends them. */
+void install_systemctl(Install *install, const char *const words[]);
 
 /* Lists something that is not done. */
 void install_note(Install *install, const char *action, const char *what, const char *why);

@@ -160,20 +160,20 @@ static void write_drop_in(Install *install, size_t part) {
 
 /* systemctl VERB UNIT... with the units that are installed. */
 static void control_units(Install *install, const char *verb) {
-        const char *words[ELEMENTSOF(parts) + 3] = {"systemctl", verb};
-        size_t n = 2;
+        const char *words[ELEMENTSOF(parts) + 2] = {verb};
+        size_t n = 1;
 
         for (size_t i = 0; i < ELEMENTSOF(parts); i++)
                 if (is_installed(install, parts[i].unit))
                         words[n++] = parts[i].unit;
-        if (n > 2)
-                install_run(install, words);
+        if (n > 1)
+                install_systemctl(install, words);
 }
 
 static void reload_nginx(Install *install) {
         if (is_installed(install, "nginx"))
-                install_run(install, (const char *const[]){"systemctl", "try-reload-or-restart",
-                                                           "nginx", NULL});
+                install_systemctl(install,
+                                  (const char *const[]){"try-reload-or-restart", "nginx", NULL});
 }
 
 static void enable(Ctl *ctl, Install *install, unsigned n_instances) {
@@ -187,16 +187,16 @@ static void enable(Ctl *ctl, Install *install, unsigned n_instances) {
                 install_link(install, NGINX_LINK, MONITORING_DIRECTORY "/nginx-status.conf");
                 reload_nginx(install);
         }
-        install_run(install, (const char *const[]){"systemctl", "daemon-reload", NULL});
+        install_systemctl(install, (const char *const[]){"daemon-reload", NULL});
         control_units(install, "enable");
         control_units(install, "restart");
-        install_run(install, (const char *const[]){"systemctl", "enable", "--now",
-                                                   "shortener-targets.path", NULL});
+        install_systemctl(install,
+                          (const char *const[]){"enable", "--now", "shortener-targets.path", NULL});
 }
 
 static void disable(Install *install) {
-        install_run(install, (const char *const[]){"systemctl", "disable", "--now",
-                                                   "shortener-targets.path", NULL});
+        install_systemctl(install, (const char *const[]){"disable", "--now",
+                                                         "shortener-targets.path", NULL});
         for (size_t i = 0; i < ELEMENTSOF(parts); i++) {
                 char path[256];
 
@@ -210,7 +210,7 @@ static void disable(Install *install) {
                 install_remove(install, NGINX_LINK);
                 reload_nginx(install);
         }
-        install_run(install, (const char *const[]){"systemctl", "daemon-reload", NULL});
+        install_systemctl(install, (const char *const[]){"daemon-reload", NULL});
         control_units(install, "try-restart");
 }
 

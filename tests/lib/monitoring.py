@@ -11,6 +11,7 @@ import re
 import shutil
 import socket
 import subprocess
+import tempfile
 import threading
 import time
 import urllib.parse
@@ -81,6 +82,12 @@ class Receiver:
         receiver = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                self.send_response(200)
+                self.send_header("Content-Type", "text/plain; version=0.0.4")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 receiver.messages.append((time.monotonic(), json.loads(body)))
@@ -130,6 +137,7 @@ class Stack:
         self.programs = []
         self.etc = os.path.join(folder, "monitoring")
         shutil.copytree(SOURCE, self.etc)
+        os.makedirs(os.path.join(self.etc, "targets"))
         self.ports = {}  # shipped port: the one in use
 
     def __enter__(self):
@@ -193,15 +201,116 @@ class Stack:
         return answer["data"]["result"]
 
 
-def missing(*programs):
-    """None, or which of the programs are not installed."""
-    gone = [name for name in programs if not shutil.which(name)]
-    return f"not installed: {' '.join(gone)}" if gone else None
+class Whole(Stack):
+    """Three instances, nginx, PostgreSQL and Redis with their exporters, node-exporter, Alertmanager and
+    Prometheus: all that the panels ask. certificate_days: of the certificate that nginx shows."""
+
+    def __init__(self, folder, certificate_days=90):
+        super().__init__(folder)
+        self.receiver = Receiver()
+        self.ports[9094] = self.receiver.port
+        self.service = harness.Service()
+        self.instances = []
+        self.proxy = self.postgres = self.redis = None
+        self.certificate_days = certificate_days
+
+    def begin(self):
+        import postgres
+        import proxy
+        import redis
+        paths = [os.path.join(self.folder, f"{n}.sock") for n in (1, 2, 3)]
+        self.instances = [self.service.instance(str(n), path=path) for n, path in zip((1, 2, 3), paths)]
+        self.instances[0].start()
+        for instance in self.instances[1:]:
+            instance.start()
+        with open(self.configure("nginx-status.conf")) as file:
+            self.proxy = proxy.Proxy(os.path.join(self.folder, "nginx"), paths, file.read(), self.certificate_days)
+        self.postgres = postgres.Postgres()
+        self.redis = redis.Redis(os.path.join(self.folder, "redis"))
+        self.exporters()
+        self.targets("shortener", [({"instance": i.name}, f"127.0.0.1:{i.port}") for i in self.instances])
+        self.targets("exporters", [({"instance": "host", "part": part}, self.listen(port))
+                                   for part, port in (("postgresql", 9187), ("redis", 9121), ("nginx", 9113))])
+        self.targets("certificates", [({}, f"127.0.0.1:{self.proxy.tls_port}")])
+        self.alertmanager()
+        self.prometheus()
+        return self
+
+    def exporters(self):
+        name = "prometheus-postgres-exporter"
+        source = f"user=postgres host={self.postgres.folder} port={self.postgres.port} dbname=postgres"
+        self.start("postgres-exporter", [name, *with_flags(name, web_listen_address=self.listen(9187))], 9187,
+                   environment={"DATA_SOURCE_NAME": source})
+        name = "prometheus-redis-exporter"
+        self.start("redis-exporter", [name, *with_flags(name, web_listen_address=self.listen(9121),
+                                                        redis_addr="unix://" + self.redis.socket)], 9121)
+        name = "prometheus-nginx-exporter"
+        self.start("nginx-exporter", [name, *with_flags(name, web_listen_address=self.listen(9113),
+                                                        nginx_scrape_uri=f"http://{self.listen(9112)}/status")], 9113)
+        name = "prometheus-blackbox-exporter"
+        self.start("blackbox-exporter", [name, *with_flags(name, web_listen_address=self.listen(9115),
+                                                           config_file=self.etc + "/blackbox.yml")], 9115, "/-/healthy")
+        self.node_exporter()
+
+    def stop(self):
+        super().stop()
+        for part in (self.proxy, self.receiver):
+            if part:
+                part.stop()
+        for part in (self.postgres, self.redis, self.service):
+            if part:
+                part.close()
+
+
+class Traffic(threading.Thread):
+    """A bit of everything through one address, until stopped; counts what was answered."""
+
+    def __init__(self, port, pause=0.005):
+        super().__init__(daemon=True)
+        self.port = port
+        self.pause = pause
+        self.ended = threading.Event()
+        self.counts = {}  # status: how many
+        self.error = None
+        self.codes = []
+
+    def ask(self, method, path, body=None):
+        status, answer = ask(self.port, method, path, body)
+        self.counts[status] = self.counts.get(status, 0) + 1
+        return answer
+
+    def run(self):
+        try:
+            for n in range(20):
+                self.codes.append(self.ask("POST", "/urls", {"url": f"https://example.com/{n}"})["short_code"])
+            n = 0
+            while not self.ended.wait(self.pause):
+                n += 1
+                self.ask("GET", "/" + self.codes[n * 7 % len(self.codes)])
+                if n % 5 == 0:
+                    self.ask("GET", "/urls?per_page=10")
+                if n % 11 == 0:
+                    self.ask("POST", "/urls", {"url": f"https://example.com/more/{n}", "title": "more"})
+                if n % 17 == 0:
+                    self.ask("GET", "/unknown%d" % (n % 3))
+                if n % 23 == 0:
+                    self.ask("POST", "/urls", {"url": "not a link"})
+                if n % 29 == 0:
+                    self.ask("GET", "/events?per_page=5")
+        except Exception as error:
+            self.error = error
+
+    def stop(self):
+        self.ended.set()
+        self.join(60)
+        if self.error:
+            raise self.error
+        return self.counts
 
 
 @contextlib.contextmanager
-def stack():
-    import tempfile
+def stack(kind=Stack, **options):
+    """One in a temporary folder."""
     with tempfile.TemporaryDirectory(prefix="shortener-monitoring-", ignore_cleanup_errors=True) as folder:
-        with Stack(folder) as result:
+        with kind(folder, **options) as result:
             yield result

@@ -218,6 +218,28 @@ class Lints(unittest.TestCase):
         self.assertEqual(self.summary(cases), ("6 passed, 0 failed", 0))
         self.assertEqual(self.summary(cases, CI="1"), ("6 passed, 2 failed", 1))
 
+    def test_dashboard(self):
+        source = HERE.parents[1]
+        names = ["src/metrics/metrics.def", "monitoring/rules/recording.yml", "monitoring/rules/alerts.yml",
+                 "monitoring/grafana/dashboards/url-shortener.json", "monitoring/consoles/shortener.html"]
+        names += [f"monitoring/dashboard/{name}" for name in ("generate", "panels.py", "page.html", "page.css", "page.js")]
+        tree = {name: (source / name).read_text(encoding="utf-8") for name in names}
+        self.good("dashboard", tree)
+
+        def changed(name, old, new):
+            self.assertIn(old, tree[name])
+            return {**tree, name: tree[name].replace(old, new, 1)}
+        for name, old, new, finding in (
+            (names[3], '"x": 6', '"x": 5', "overlaps"), (names[3], '"x": 18', '"x": 19', "24 columns"),
+            (names[3], '"id": 3', '"id": 2', "twice"), (names[3], '"unit": "reqps"', '"unit": "apples"', "unit apples"),
+            (names[3], "redirects_total{", "redirect_total{", "no metric redirect_total"),
+            (names[3], '"10s"', '"20s"', "refresh"), (names[3], '"title": "Latency"', '"title": "Delay"', "the rows are not"),
+            (names[4], "<title>", "<title>x", "not what monitoring/dashboard/generate writes"),
+            (names[2], "shortener_store_up{", "shortener_store_on{", "StoreDown: there is no metric shortener_store_on"),
+            (names[1], "rate(cache_hits_total", "rate(hits_total", "there is no metric hits_total"),
+        ):
+            self.bad("dashboard", changed(name, old, new), finding)
+
 
 if __name__ == "__main__":
     result = unittest.main(argv=sys.argv[:1], exit=False, verbosity=0).result

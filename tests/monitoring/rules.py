@@ -85,7 +85,7 @@ CASES = {
                        shortener("shortener_clicks_bad_total"): constant(7)}, 1100),
     "SpoolErrors": (once("shortener_spool_errors_total"), 150, {shortener("shortener_spool_errors_total"): constant(3)}, 1100),
     "WorkersOverloaded": ({shortener("shortener_worker_rejections_total"): rising(1), shortener("shortener_call_timeouts_total"): constant(0)},
-                          300, {shortener("shortener_worker_rejections_total"): constant(9),
+                          300, {shortener("shortener_worker_rejections_total"): rising(0.4),
                                 shortener("shortener_call_timeouts_total"): constant(9)}, 1100),
     "EventLoopLag": ({shortener("shortener_loop_lag_seconds"): constant(0.3)}, 90,
                      {shortener("shortener_loop_lag_seconds"): hold((0.3, 6), (0.2, 200))}, 90),
