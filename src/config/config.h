@@ -38,8 +38,9 @@ typedef struct ConfigOption {
         bool reloadable;     /* SIGHUP applies it; else a change is named as needing a restart */
         int (*check)(const char *value); /* of a text or of each item of a list: 0, -EINVAL,
                                             -ENOMEM; may be NULL */
-        const char *allowed;             /* for the error text where type and range don't say it */
-        const char *help;                /* one line, for --dump-config */
+        bool secret;         /* TEXT and LIST: neither errors nor --dump-config show it */
+        const char *allowed; /* for the error text where type and range don't say it */
+        const char *help;    /* one line, for --dump-config */
 } ConfigOption;
 
 typedef struct ConfigSources {
@@ -56,7 +57,8 @@ int config_load(const ConfigOption *table, size_t n, const ConfigSources *source
                 char **ret_error) _must_check_;
 void config_free(const ConfigOption *table, size_t n, void *options);
 
-/* The whole effective configuration as a file that config_load() reads back to the same. */
+/* The whole effective configuration as a file that config_load() reads back to the same, but for
+ * what is secret. */
 void config_dump(const ConfigOption *table, size_t n, const void *options, Buffer *out);
 
 /* Names ("Section.Key") of options that differ; reloadable or not as asked. For the reload's

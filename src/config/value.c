@@ -143,7 +143,7 @@ void config_value_allowed(const ConfigOption *option, Buffer *out) {
 
 /* "VALUE": what is allowed. A value with an @ may hold a password and is not repeated. */
 static int refuse(const ConfigOption *option, Slice value, Buffer *why) {
-        if (slice_find(value, '@') < 0)
+        if (!option->secret && slice_find(value, '@') < 0)
                 buffer_printf(why, "\"%.*s\" is not allowed: ",
                               SLICE_ARG(utf8_cut(value, VALUE_SHOWN_MAX)));
         else
@@ -367,7 +367,16 @@ static void dump_list(const ConfigOption *option, const void *options, Buffer *o
                 buffer_printf(out, "%s=%s\n", option->key, *list);
 }
 
+static bool is_empty(const ConfigOption *option, const void *options) {
+        return option->type == CONFIG_LIST ? !field_list(option, options)[0]
+                                           : *field_text(option, options) == '\0';
+}
+
 void config_value_dump(const ConfigOption *option, const void *options, Buffer *out) {
+        if (option->secret && !is_empty(option, options)) {
+                buffer_printf(out, "# %s= is set, and not shown\n", option->key);
+                return;
+        }
         if (option->type == CONFIG_LIST) {
                 dump_list(option, options, out);
                 return;

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "basic/clock.h"
@@ -283,6 +284,14 @@ void http_exchange_abandon(HttpExchange *public) {
         exchange->conn = NULL;
         if (!list_linked(&conn->again))
                 list_append(&server->again, &conn->again);
+}
+
+bool http_exchange_connected(const HttpExchange *public) {
+        const Exchange *exchange = CONTAINER_OF(public, const Exchange, public);
+        char byte;
+
+        return exchange->conn &&
+               recv(exchange->conn->fd, &byte, sizeof byte, MSG_PEEK | MSG_DONTWAIT) != 0;
 }
 
 void http_exchange_mark_visit(HttpExchange *public) {

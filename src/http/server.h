@@ -131,5 +131,7 @@ void http_exchange_done(HttpExchange *exchange);
  * response. The exchange stays out and must still come back by http_exchange_done(), which then
  * only frees it. */
 void http_exchange_abandon(HttpExchange *exchange);
+/* false: the client is known to have gone, or has had its 503: nobody waits for the answer. */
+bool http_exchange_connected(const HttpExchange *exchange);
 /* Marks the answer as that of a visit, see http_conn_mark_visit(). */
 void http_exchange_mark_visit(HttpExchange *exchange);
