@@ -1,10 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 
-/* Prints the table of options, one a line: section, key, default, reloadable; tabs between. */
+/* Prints the table of options, one a line: section, key, default, reloadable; tabs between. Built
+ * once for each table: LIST_ALERTD is that of shortener-alertd. */
 
 #include <stdio.h>
 
-#include "config/options.h"
+#ifdef LIST_ALERTD
+# include "alertd/options.h"
+# define options_table alert_options_table
+# define n_options     n_alert_options
+#else
+# include "config/options.h"
+#endif
 
 int main(void) {
         for (size_t i = 0; i < n_options; i++)

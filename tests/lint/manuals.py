@@ -12,7 +12,7 @@ from lint import Report, read, root, skip, tree_files
 OTHERS = {
     "nginx(8)", "sqlite3(1)", "systemd.socket(5)", "systemd-socket-activate(1)", "systemd(1)",
     "journalctl(1)", "systemd.exec(5)", "promtool(1)", "curl(1)", "sd_listen_fds(3)",
-    "systemd.service(5)", "sd_notify(3)", "systemctl(1)", "systemd.generator(7)", "systemd.unit(5)",
+    "systemd.service(5)", "sd_notify(3)", "systemd-tmpfiles(8)", "systemctl(1)", "systemd.generator(7)", "systemd.unit(5)",
     "systemd-analyze(1)", "sysusers.d(5)", "tmpfiles.d(5)", "systemd.preset(5)", "redis-server(1)",
     "systemd.resource-control(5)", "psql(1)", "coredumpctl(1)", "systemd-sysusers(8)",
 }  # fmt: skip

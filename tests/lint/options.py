@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: MIT
 """The table of options, shortener.conf(5) and etc/shortener.conf agree.
 
-Usage: options.py FOLDER PROGRAM, where PROGRAM prints the table (list_options.c). Each key stands
-in its section, with its default, in the same order; the man page says of each whether it is
-reloadable.
+Usage: options.py FOLDER PROGRAM [MANUAL EXAMPLE], where PROGRAM prints the table (list_options.c);
+without the last two they are the names above. Each key stands in its section, with its default, in
+the same order; the man page says of each whether it is reloadable.
 """
 
 import re
@@ -64,9 +64,10 @@ def compare(name, wanted, found):
 def main():
     folder, report = root(), Report()
     table = in_table(sys.argv[2])
-    report.case(list(compare(MANUAL, table, in_manual(read(folder, MANUAL)))))
-    example = in_example(read(folder, EXAMPLE))
-    report.case(list(compare(EXAMPLE, [row[:3] for row in table], example)))
+    manual, example = sys.argv[3:5] if len(sys.argv) > 3 else (MANUAL, EXAMPLE)
+    report.case(list(compare(manual, table, in_manual(read(folder, manual)))))
+    lines = in_example(read(folder, example))
+    report.case(list(compare(example, [row[:3] for row in table], lines)))
     report.end()
 
 

@@ -20,6 +20,7 @@ from lint import Report, root, skip
 EXPOSURE = {
     "shortener@1.service": 2,
     "shortener-recover.service": 7,
+    "shortener-alertd.service": 11,
     "shortener-targets.service": 57,
 }
 EXPOSURE_WITH = {
@@ -153,8 +154,8 @@ def check_catalog(target):
     if status != 0 or "Failed" in text:
         yield text
         return
-    written = re.findall(r"^-- ([0-9a-f]{32})$",
-                         (folder / "shortener.catalog").read_text(encoding="utf-8"), re.MULTILINE)
+    text = "".join(path.read_text(encoding="utf-8") for path in folder.glob("shortener*.catalog"))
+    written = re.findall(r"^-- ([0-9a-f]{32})$", text, re.MULTILINE)
     listed = run("journalctl", f"--root={target}", "--list-catalog")[1]
     for message_id in written:
         if message_id not in listed:
