@@ -15,11 +15,14 @@
 #include "basic/number.h"
 #include "basic/slice.h"
 #include "config/options.h"
+#include "limit/rate.h"
 
 #define KIB (1ULL << 10)
 #define MIB (1ULL << 20)
 #define GIB (1ULL << 30)
 #define TIB (1ULL << 40)
+
+#define LIMIT_ALLOWED "auto, off, N/SPAN or N/SPAN:BURST, at most a million a second"
 
 #define UNIX_PATH_MAX 107u /* bytes of sun_path without its NUL */
 
@@ -120,6 +123,12 @@ static int check_store_url(const char *value) {
         Slice url = slice_from_string(value);
 
         return slice_starts_with(url, prefix) && url.len > prefix.len ? 0 : -EINVAL;
+}
+
+static int check_limit(const char *value) {
+        LimitRate rate;
+
+        return strcmp(value, "auto") == 0 ? 0 : limit_rate_parse(slice_from_string(value), &rate);
 }
 
 /* ---- the table ---- */
@@ -320,6 +329,60 @@ const ConfigOption options_table[] = {
                                 .max = 32,
                                 .reloadable = true,
                                 .help = "Characters of a new short code",
+                },
+                {
+                                .section = "Limits",
+                                .key = "Create",
+                                .type = CONFIG_TEXT,
+                                .offset = offsetof(Options, limits.create),
+                                .initial = "auto",
+                                .reloadable = true,
+                                .check = check_limit,
+                                .allowed = LIMIT_ALLOWED,
+                                .help = "Changes by the API of one client",
+                },
+                {
+                                .section = "Limits",
+                                .key = "Read",
+                                .type = CONFIG_TEXT,
+                                .offset = offsetof(Options, limits.read),
+                                .initial = "auto",
+                                .reloadable = true,
+                                .check = check_limit,
+                                .allowed = LIMIT_ALLOWED,
+                                .help = "Other requests to the API of one client",
+                },
+                {
+                                .section = "Limits",
+                                .key = "Misses",
+                                .type = CONFIG_TEXT,
+                                .offset = offsetof(Options, limits.misses),
+                                .initial = "auto",
+                                .reloadable = true,
+                                .check = check_limit,
+                                .allowed = LIMIT_ALLOWED,
+                                .help = "Redirects of unknown codes of one client",
+                },
+                {
+                                .section = "Limits",
+                                .key = "FailedAuth",
+                                .type = CONFIG_TEXT,
+                                .offset = offsetof(Options, limits.failed_auth),
+                                .initial = "auto",
+                                .reloadable = true,
+                                .check = check_limit,
+                                .allowed = LIMIT_ALLOWED,
+                                .help = "Refused tokens of one client",
+                },
+                {
+                                .section = "Limits",
+                                .key = "Size",
+                                .type = CONFIG_SIZE,
+                                .offset = offsetof(Options, limits.size),
+                                .initial = "2M",
+                                .min = 64 * KIB,
+                                .max = GIB,
+                                .help = "Memory of the limits, shared by the instances of a host",
                 },
                 {
                                 .section = "Log",

@@ -38,6 +38,10 @@ typedef struct Options {
                 uint64_t code_length;
         } links;
         struct {
+                char *create, *read, *misses, *failed_auth; /* "auto", or limit_rate_parse()'s */
+                uint64_t size;                              /* bytes */
+        } limits;
+        struct {
                 int level; /* index: error, warning, notice, info, debug */
         } log;
 } Options;

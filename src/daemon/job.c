@@ -206,6 +206,12 @@ static void begin_redirect(Job *job) {
 
 /* ---- what the connections ask ---- */
 
+static bool limits_allow(Job *job) {
+        LimitBudget budget = job->match.route->method == HTTP_GET ? LIMIT_READ : LIMIT_CREATE;
+
+        return front_limit_take(&job->manager->front, job->exchange, budget, NULL);
+}
+
 static HttpQuick on_quick(void *userdata, HttpConn *conn, const HttpHead *head, const char *base) {
         Manager *manager = userdata;
 
@@ -253,7 +259,7 @@ static void on_request(void *userdata, HttpExchange *exchange) {
         else if (route->flags & HTTP_ROUTE_REDIRECT) {
                 begin_redirect(job);
                 return;
-        } else {
+        } else if (limits_allow(job)) {
                 begin_call(job);
                 return;
         }

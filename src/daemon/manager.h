@@ -55,6 +55,7 @@ typedef struct Manager {
         AddressPrefix *trusted;
         size_t n_trusted;
         CallContext context;
+        Limiter *limiter; /* NULL: nothing is limited */
         Front front;
 
         /* Metrics' label of each route, by index in routes[]; the last label stands for unknown. */
@@ -97,6 +98,10 @@ void job_calls_done(Manager *manager);
 void job_lookups_done(Manager *manager);
 void job_expire(Manager *manager, uint64_t now_usec);
 void job_check_visits(Manager *manager, uint64_t now_usec);
+
+/* limits.c: what [Limits] says, at start and reload; -errno. */
+int manager_apply_limits(Manager *manager) _must_check_;
+void manager_collect_limits(Manager *manager);
 
 /* watch.c: the tick. */
 void manager_tick(Manager *manager, uint64_t now_usec);

@@ -76,14 +76,24 @@ static void log_differences(const Options *old, const Options *new) {
         buffer_done(&names);
 }
 
+static void swap_text(char **a, char **b) {
+        char *text = *a;
+
+        *a = *b;
+        *b = text;
+}
+
 /* Takes what may change while running out of new; the rest of new is freed with the old values. */
 static void swap_reloadable(Options *current, Options *new) {
-        char **proxies = current->server.trusted_proxy, *base_url = current->server.base_url;
+        char **proxies = current->server.trusted_proxy;
 
         current->server.trusted_proxy = new->server.trusted_proxy;
         new->server.trusted_proxy = proxies;
-        current->server.base_url = new->server.base_url;
-        new->server.base_url = base_url;
+        swap_text(&current->server.base_url, &new->server.base_url);
+        swap_text(&current->limits.create, &new->limits.create);
+        swap_text(&current->limits.read, &new->limits.read);
+        swap_text(&current->limits.misses, &new->limits.misses);
+        swap_text(&current->limits.failed_auth, &new->limits.failed_auth);
         current->store.timeout_usec = new->store.timeout_usec;
         current->links.code_length = new->links.code_length;
         current->log.level = new->log.level;
@@ -112,5 +122,8 @@ void manager_reload(Manager *manager) {
         r = manager_apply_trusted(manager);
         if (r < 0)
                 log_error("configuration: TrustedProxy=: %s", strerror(-r));
+        r = manager_apply_limits(manager);
+        if (r < 0)
+                log_error("configuration: [Limits]: %s", strerror(-r));
         (void)sd_notify(0, "READY=1");
 }

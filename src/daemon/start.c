@@ -343,5 +343,8 @@ int manager_start(Manager *manager, const Arguments *arguments) {
                         return r;
         }
         start_front(manager);
+        r = manager_apply_limits(manager);
+        if (r < 0)
+                return fail(EXIT_FAILURE, "[Limits]", strerror(-r));
         return start_listening(manager);
 }

@@ -175,6 +175,7 @@ void manager_collect_metrics(Manager *manager) {
 
         collect_cache(manager);
         collect_clicks(manager);
+        manager_collect_limits(manager);
         http_server_stats(manager->server, &server);
         metric_set(manager->metrics, METRIC_CONNS_IDLE, (double)server.n_idle);
         metric_set(manager->metrics, METRIC_CONNS_READING, (double)server.n_reading);

@@ -9,6 +9,7 @@
 #include "cache/redirect-cache.h"
 #include "clicks/spool.h"
 #include "http/server.h"
+#include "limit/limiter.h"
 #include "metrics/metrics.h"
 #include "store/store.h"
 #include "work/resolver.h"
@@ -25,6 +26,11 @@ typedef struct Front {
         const char *instance; /* X-Instance of /health */
         unsigned endpoint;    /* metrics index of the redirect route */
         bool draining;
+
+        Limiter *limiter; /* NULL: nothing is limited */
+        /* CLOCK_MONOTONIC; until then some client is over its budget of misses, and even cached
+         * redirects look whether it is theirs. 0: nobody is. */
+        uint64_t limited_until_usec;
 
         /* This turn's cached redirects, counted at its end. */
         uint64_t n_hits;  /* GET */
@@ -51,6 +57,15 @@ void front_count_hits(Front *front);
 
 /* A 404 or 503 of a redirect: JSON, or a small page when Accept prefers text/html. */
 void front_redirect_error(HttpExchange *exchange, int status, const char *text);
+
+/* Takes one of the client's budget; false: there is none left, and the exchange has its 429. With a
+ * token it is the token's budget, not its address'. token: NULL, or 16 bytes of its digest. */
+bool front_limit_take(Front *front, HttpExchange *exchange, LimitBudget budget,
+                      const unsigned char *token);
+/* Only looks whether there is some left. */
+bool front_limit_look(Front *front, HttpExchange *exchange, LimitBudget budget);
+/* For a cached redirect, while limited_until_usec is set: is this client over its misses? */
+bool front_limit_hit(Front *front, const HttpConn *conn, const HttpHead *head, const char *base);
 
 void front_health(Front *front, HttpExchange *exchange);
 void front_ready(Front *front, HttpExchange *exchange);

@@ -95,6 +95,8 @@ HttpQuick front_redirect_hit(Front *front, HttpConn *conn, const HttpHead *head,
 
         if (path.len < 2 || path.len > CODE_PATH_MAX)
                 return HTTP_QUICK_NO;
+        if (UNLIKELY(front->limited_until_usec != 0) && front_limit_hit(front, conn, head, base))
+                return HTTP_QUICK_NO; /* the exchange's way answers 429 */
         code = slice_from(path, 1);
         host_page_prefetch(front->page, host_counter(code));
         if (!redirect_cache_find(front->cache, code, &hit) || hit.link_id == 0 ||
@@ -163,11 +165,19 @@ static void answer_found(Front *front, HttpExchange *exchange, int64_t link_id, 
         http_response_field(response, "Cache-Control", SLICE("private, no-store"));
 }
 
+/* A 404, which costs the client one of its misses. */
+static void answer_missing(Front *front, HttpExchange *exchange) {
+        if (front_limit_take(front, exchange, LIMIT_MISSES, NULL))
+                front_redirect_error(exchange, 404, NOT_FOUND);
+}
+
 bool front_redirect_cached(Front *front, HttpExchange *exchange, Slice code) {
         CacheHit hit;
 
+        if (!front_limit_look(front, exchange, LIMIT_MISSES))
+                return true;
         if (code.len > MODEL_CODE_MAX) {
-                front_redirect_error(exchange, 404, NOT_FOUND);
+                answer_missing(front, exchange);
                 return true;
         }
         if (!redirect_cache_find(front->cache, code, &hit) || !is_fresh(front, &hit)) {
@@ -176,7 +186,7 @@ bool front_redirect_cached(Front *front, HttpExchange *exchange, Slice code) {
         }
         metric_add(front->metrics, METRIC_CACHE_LOCAL_HITS, 1);
         if (hit.link_id == 0)
-                front_redirect_error(exchange, 404, NOT_FOUND);
+                answer_missing(front, exchange);
         else
                 answer_found(front, exchange, hit.link_id, hit.location, true);
         return true;
@@ -207,7 +217,7 @@ void front_redirect_resolved(Front *front, Lookup *lookup) {
         if (lookup->result != 0)
                 front_redirect_error(lookup->exchange, 503, problem_generic_text(503));
         else if (lookup->link_id == 0 || !location_safe(lookup->location))
-                front_redirect_error(lookup->exchange, 404, NOT_FOUND);
+                answer_missing(front, lookup->exchange);
         else
                 answer_found(front, lookup->exchange, lookup->link_id, lookup->location, false);
 }

@@ -24,8 +24,7 @@ typedef struct Listen {
         bool loopback;
 } Listen;
 
-/* text is NUL terminated in out (ADDRESS_TEXT_SIZE) for inet_pton(). */
-static int address_parse(Slice text, unsigned char ret[16]) {
+int address_parse(Slice text, unsigned char ret[16]) {
         static const unsigned char mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
         char copy[ADDRESS_TEXT_SIZE];
 

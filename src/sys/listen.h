@@ -26,6 +26,9 @@ int socket_listen_check(const char *text) _must_check_;
  * sockets. Returns the length. */
 size_t socket_address_text(const struct sockaddr_storage *address, char ret[ADDRESS_TEXT_SIZE]);
 
+/* An address of either family; IPv4 as v4-mapped IPv6. -EINVAL. */
+int address_parse(Slice text, unsigned char ret[16]) _must_check_;
+
 /* An IP prefix: "10.0.0.0/8", "::1", "192.0.2.7". */
 typedef struct AddressPrefix {
         unsigned char bytes[16]; /* v4 as v4-mapped v6 */

@@ -68,6 +68,11 @@ static void test_defaults(void **state) {
         assert_int_equal(options.clicks.segment_size, 64 << 20);
         assert_int_equal(options.api.access, 0);
         assert_int_equal(options.links.code_length, 6);
+        assert_string_equal(options.limits.create, "auto");
+        assert_string_equal(options.limits.read, "auto");
+        assert_string_equal(options.limits.misses, "auto");
+        assert_string_equal(options.limits.failed_auth, "auto");
+        assert_int_equal(options.limits.size, 2 << 20);
         assert_int_equal(options.log.level, 3);
         config_free(options_table, n_options, &options);
 }
@@ -99,6 +104,11 @@ static void test_good(void **state) {
                         "API.Access=open",
                         "Links.CodeLength=4",
                         "Links.CodeLength=32",
+                        "Limits.Create=off",
+                        "Limits.Read=6000/1min",
+                        "Limits.Misses=120/min:120",
+                        "Limits.FailedAuth=auto",
+                        "Limits.Size=64K",
                         "Log.Level=debug",
         };
 
@@ -109,6 +119,11 @@ static void test_good(void **state) {
 
 static void test_bad(void **state) {
         static const char *const bad[] = {
+                        "Limits.Create=600",
+                        "Limits.Read=0/min",
+                        "Limits.Misses=automatic",
+                        "Limits.FailedAuth=",
+                        "Limits.Size=1K",
                         "Server.Listen=8080",
                         "Server.Listen=:8080",
                         "Server.Listen=localhost:8080",

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * An entry is for one client and one budget. It lies in one set of LIMIT_WAYS entries, which a
+ * keyed hash chooses. Room for a new one is made by the entry whose budget is whole the soonest:
+ * one that is whole already tells nothing that a missing one would not. Who floods the table with
+ * addresses so drives out his own fresh entries; what he used up with one stays, because it lies
+ * furthest in the future.
+ *
+ * The entries may be shared with other processes: changes are compare and swap. Two that claim one
+ * entry at the same moment may lose a request's count, no more.
+ */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "limit/limiter.h"
+#include "limit/table.h"
+
+#define NSEC_PER_USEC 1000ULL
+
+enum {
+        KIND_UNKNOWN,
+        KIND_IPV4,
+        KIND_IPV6,
+        KIND_TOKEN,
+};
+
+typedef struct Budget {
+        LimitRate rate;
+        uint64_t cost_nsec;  /* of one request; 0: no limit */
+        uint64_t depth_nsec; /* of a whole burst */
+} Budget;
+
+struct Limiter {
+        LimitTable table;
+        Budget budgets[LIMIT_BUDGETS];
+        uint64_t n_refused[LIMIT_BUDGETS];
+        uint64_t n_evicted;
+};
+
+const char *limit_budget_name(LimitBudget budget) {
+        static const char *const names[LIMIT_BUDGETS] = {
+                        [LIMIT_CREATE] = "create",
+                        [LIMIT_READ] = "read",
+                        [LIMIT_MISSES] = "misses",
+                        [LIMIT_FAILED_AUTH] = "auth",
+        };
+
+        CHECK(budget < LIMIT_BUDGETS);
+        return names[budget];
+}
+
+/* ---- clients ---- */
+
+LimitClient limit_client_address(const unsigned char address[16]) {
+        static const unsigned char mapped[12] = {[10] = 0xff, [11] = 0xff};
+        LimitClient client = {{KIND_IPV6}};
+
+        if (memcmp(address, mapped, sizeof mapped) == 0) {
+                client.bytes[0] = KIND_IPV4;
+                memcpy(client.bytes + 1, address + 12, 4);
+        } else
+                memcpy(client.bytes + 1, address, 8);
+        return client;
+}
+
+LimitClient limit_client_token(const unsigned char digest[16]) {
+        LimitClient client = {{KIND_TOKEN}};
+
+        memcpy(client.bytes + 1, digest, 16);
+        return client;
+}
+
+LimitClient limit_client_unknown(void) {
+        return (LimitClient){{KIND_UNKNOWN}};
+}
+
+/* ---- entries ---- */
+
+static uint64_t hash_of(const Limiter *limiter, LimitBudget budget, const LimitClient *client) {
+        char text[1 + sizeof client->bytes];
+        uint64_t hash;
+
+        text[0] = (char)budget;
+        memcpy(text + 1, client->bytes, sizeof client->bytes);
+        hash = hash_keyed(&limiter->table.key, slice_make(text, sizeof text));
+        return hash != 0 ? hash : 1;
+}
+
+static LimitEntry *set_of(const Limiter *limiter, uint64_t hash) {
+        return limiter->table.entries + ((hash >> 32) * limiter->table.n_sets >> 32) * LIMIT_WAYS;
+}
+
+static LimitEntry *find(LimitEntry *set, uint64_t hash) {
+        for (size_t i = 0; i < LIMIT_WAYS; i++)
+                if (atomic_load_explicit(&set[i].hash, memory_order_relaxed) == hash)
+                        return set + i;
+        return NULL;
+}
+
+/* The free entry, or the one that is whole the soonest. */
+static LimitEntry *weakest(LimitEntry *set) {
+        LimitEntry *found = set;
+        uint64_t least = UINT64_MAX;
+
+        for (size_t i = 0; i < LIMIT_WAYS; i++) {
+                uint64_t full = atomic_load_explicit(&set[i].full_nsec, memory_order_relaxed);
+
+                if (atomic_load_explicit(&set[i].hash, memory_order_relaxed) == 0)
+                        return set + i;
+                if (full < least) {
+                        least = full;
+                        found = set + i;
+                }
+        }
+        return found;
+}
+
+static LimitEntry *find_or_claim(Limiter *limiter, uint64_t hash, uint64_t now_nsec) {
+        LimitEntry *set = set_of(limiter, hash), *entry = find(set, hash);
+        uint64_t old;
+
+        if (entry)
+                return entry;
+        entry = weakest(set);
+        old = atomic_load_explicit(&entry->hash, memory_order_relaxed);
+        if (old != 0 && atomic_load_explicit(&entry->full_nsec, memory_order_relaxed) > now_nsec)
+                limiter->n_evicted++;
+        if (atomic_compare_exchange_strong(&entry->hash, &old, hash))
+                atomic_store(&entry->full_nsec, now_nsec);
+        return entry;
+}
+
+/* ---- the algorithm ---- */
+
+/* When the budget is whole, from what an entry says. What lies further ahead than a whole burst is
+ * from a higher limit, or from before the clock began anew: it begins to count down now. */
+static uint64_t full_at(LimitEntry *entry, const Budget *budget, uint64_t now_nsec) {
+        uint64_t most = now_nsec + budget->depth_nsec, full = atomic_load(&entry->full_nsec);
+
+        if (full > most && atomic_compare_exchange_strong(&entry->full_nsec, &full, most))
+                full = most;
+        return full;
+}
+
+static void describe(const Budget *budget, uint64_t full_nsec, uint64_t now_nsec,
+                     LimitAnswer *ret) {
+        uint64_t used = full_nsec - now_nsec, left = budget->depth_nsec - used;
+
+        *ret = (LimitAnswer){
+                        .limit = budget->rate.n,
+                        .span_usec = budget->rate.span_usec,
+                        .remaining = left / budget->cost_nsec,
+                        .reset_usec = used / NSEC_PER_USEC,
+                        .retry_usec = left >= budget->cost_nsec
+                                                      ? 0
+                                                      : (budget->cost_nsec - left) / NSEC_PER_USEC +
+                                                                        1,
+        };
+}
+
+bool limiter_take(Limiter *limiter, LimitBudget name, const LimitClient *client, uint64_t now_usec,
+                  LimitAnswer *ret) {
+        const Budget *budget = limiter->budgets + name;
+        uint64_t now_nsec = now_usec * NSEC_PER_USEC, old, full;
+        LimitEntry *entry;
+
+        if (budget->cost_nsec == 0)
+                return true;
+        entry = find_or_claim(limiter, hash_of(limiter, name, client), now_nsec);
+        old = full_at(entry, budget, now_nsec);
+        do {
+                full = MIN(MAX(old, now_nsec), now_nsec + budget->depth_nsec);
+                if (full + budget->cost_nsec > now_nsec + budget->depth_nsec) {
+                        describe(budget, full, now_nsec, ret);
+                        limiter->n_refused[name]++;
+                        return false;
+                }
+                full += budget->cost_nsec;
+        } while (!atomic_compare_exchange_weak(&entry->full_nsec, &old, full));
+        describe(budget, full, now_nsec, ret);
+        return true;
+}
+
+bool limiter_peek(const Limiter *limiter, LimitBudget name, const LimitClient *client,
+                  uint64_t now_usec, LimitAnswer *ret) {
+        const Budget *budget = limiter->budgets + name;
+        uint64_t now_nsec = now_usec * NSEC_PER_USEC, full = now_nsec, hash;
+        LimitEntry *entry;
+
+        if (budget->cost_nsec == 0)
+                return true;
+        hash = hash_of(limiter, name, client);
+        entry = find(set_of(limiter, hash), hash);
+        if (entry)
+                full = MAX(MIN(full_at(entry, budget, now_nsec), now_nsec + budget->depth_nsec),
+                           now_nsec);
+        describe(budget, full, now_nsec, ret);
+        return ret->remaining > 0;
+}
+
+bool limiter_look(Limiter *limiter, LimitBudget name, const LimitClient *client, uint64_t now_usec,
+                  LimitAnswer *ret) {
+        bool left = limiter_peek(limiter, name, client, now_usec, ret);
+
+        limiter->n_refused[name] += !left;
+        return left;
+}
+
+/* ---- the object ---- */
+
+int limiter_new(size_t size, const char *path, Limiter **ret) {
+        _cleanup_(limiter_free_p) Limiter *limiter = calloc(1, sizeof *limiter);
+        int r;
+
+        if (!limiter)
+                return -ENOMEM;
+        r = limit_table_open(&limiter->table, size, path);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(limiter);
+        return 0;
+}
+
+Limiter *limiter_free(Limiter *limiter) {
+        if (!limiter)
+                return NULL;
+        limit_table_close(&limiter->table);
+        free(limiter);
+        return NULL;
+}
+
+void limiter_set(Limiter *limiter, LimitBudget name, const LimitRate *rate) {
+        Budget *budget = limiter->budgets + name;
+
+        *budget = (Budget){.rate = *rate};
+        if (rate->n == 0)
+                return;
+        budget->cost_nsec = rate->span_usec * NSEC_PER_USEC / rate->n;
+        budget->depth_nsec = budget->cost_nsec * rate->burst;
+}
+
+bool limiter_limits(const Limiter *limiter, LimitBudget budget) {
+        return limiter->budgets[budget].cost_nsec > 0;
+}
+
+void limiter_stats(const Limiter *limiter, LimitStats *ret) {
+        *ret = (LimitStats){.n_evicted = limiter->n_evicted, .n_bytes = limiter->table.size};
+        memcpy(ret->n_refused, limiter->n_refused, sizeof ret->n_refused);
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * How much a client may ask for: the generic cell rate algorithm (ITU-T I.371) in memory of fixed
+ * size. All that is kept of a client and a budget is one time: when the budget will be whole again.
+ * Time is the caller's, so that tests need not wait.
+ */
+
+#include <stdbool.h>
+
+#include "limit/rate.h"
+
+typedef enum LimitBudget {
+        LIMIT_CREATE,      /* requests that change something */
+        LIMIT_READ,        /* the others of the API */
+        LIMIT_MISSES,      /* redirects of codes that there are not */
+        LIMIT_FAILED_AUTH, /* tokens that are none */
+        LIMIT_BUDGETS,
+} LimitBudget;
+
+/* "create", "read", "misses", "auth": of fields and metrics. */
+const char *limit_budget_name(LimitBudget budget);
+
+/* Who asks. */
+typedef struct LimitClient {
+        unsigned char bytes[17]; /* kind, and an address' prefix or a token's first bytes */
+} LimitClient;
+
+/* An address as 16 bytes, IPv4 mapped into IPv6: IPv4 as it is, of IPv6 the first 64 bits. */
+LimitClient limit_client_address(const unsigned char address[16]);
+/* The first bytes of a token's digest. */
+LimitClient limit_client_token(const unsigned char digest[16]);
+/* All those that cannot be told apart. */
+LimitClient limit_client_unknown(void);
+
+typedef struct LimitAnswer {
+        uint64_t limit, span_usec; /* the policy */
+        uint64_t remaining;        /* requests that may come at once now */
+        uint64_t reset_usec;       /* until the budget is whole */
+        uint64_t retry_usec;       /* refused: until the next one may come */
+} LimitAnswer;
+
+typedef struct LimitStats {
+        uint64_t n_refused[LIMIT_BUDGETS];
+        uint64_t n_evicted; /* entries that made room before their budget was whole */
+        uint64_t n_bytes;   /* of memory; constant */
+} LimitStats;
+
+typedef struct Limiter Limiter;
+
+/* size, path: see limit_table_open(). All budgets are without limit. -errno. */
+int limiter_new(size_t size, const char *path, Limiter **ret) _must_check_;
+Limiter *limiter_free(Limiter *limiter);
+DEFINE_CLEANUP(Limiter, limiter_free)
+
+void limiter_set(Limiter *limiter, LimitBudget budget, const LimitRate *rate);
+bool limiter_limits(const Limiter *limiter, LimitBudget budget);
+
+/* Takes one of the client's budget: false when there is none left, and nothing is taken. now:
+ * CLOCK_MONOTONIC. ret is filled in both cases, unless the budget has no limit. */
+bool limiter_take(Limiter *limiter, LimitBudget budget, const LimitClient *client,
+                  uint64_t now_usec, LimitAnswer *ret);
+/* The same without taking: would it be there? No refusal is counted by peek, one is by look. */
+bool limiter_peek(const Limiter *limiter, LimitBudget budget, const LimitClient *client,
+                  uint64_t now_usec, LimitAnswer *ret);
+bool limiter_look(Limiter *limiter, LimitBudget budget, const LimitClient *client,
+                  uint64_t now_usec, LimitAnswer *ret);
+
+void limiter_stats(const Limiter *limiter, LimitStats *ret);
