@@ -2,9 +2,9 @@
 #pragma once
 
 /*
- * What store.c and the drivers (fake/, sqlite/) share: the table of verbs that a driver fills, and
- * the parts of Store and StoreSession that all drivers have. Nobody outside src/store includes it,
- * but its tests.
+ * What store.c and the drivers (fake/, sqlite/, postgres/) share: the table of verbs that a driver
+ * fills, and the parts of Store and StoreSession that all drivers have. Nobody outside src/store
+ * includes it, but its tests.
  *
  * store.c does what is the same for every driver: the breaker, the check of the deadline at the
  * verb's begin, the mark that the session is busy. A driver's function has the contract of its verb
@@ -86,12 +86,17 @@ typedef struct StoreOps {
         int (*offset_delete)(StoreSession *session, const uint8_t spool[STORE_SPOOL_ID_SIZE]);
         int (*audit)(StoreSession *session, const StoreOffset *offsets, size_t n_offsets,
                      int64_t *rows_of_spool, StoreAudit *ret);
+
+        /* NULL: the driver cannot watch. Outside of the breaker. */
+        int (*watch)(StoreSession *session, uint64_t timeout_usec,
+                     void (*changed)(void *userdata, Slice code), void *userdata, bool *ret_began);
 } StoreOps;
 
 struct Store {
         const StoreOps *ops;
         char *url;
         const char *place; /* what follows the scheme in url */
+        const char *shown; /* the URL without a password; the driver's, NULL: url */
         StoreOptions options;
         void *data; /* the driver's */
 
@@ -111,6 +116,7 @@ struct StoreSession {
 
 extern const StoreOps store_fake_ops;
 extern const StoreOps store_sqlite_ops;
+extern const StoreOps store_postgres_ops[2]; /* one for each scheme */
 
 /* Keeps the reason for store_session_error(). */
 void store_session_set_error(StoreSession *session, const char *format, ...) _printf_(2, 3);

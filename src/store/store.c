@@ -20,6 +20,8 @@
 
 static const StoreOps *const drivers[] = {
                 &store_sqlite_ops,
+                &store_postgres_ops[0],
+                &store_postgres_ops[1],
                 &store_fake_ops,
 };
 
@@ -201,7 +203,7 @@ Store *store_free(Store *store) {
 }
 
 const char *store_url_shown(const Store *store) {
-        return store->url; /* no driver's URL has a password in it */
+        return store->shown ? store->shown : store->url;
 }
 
 int store_session_new(Store *store, const StoreHooks *hooks, StoreSession **ret) {
@@ -391,4 +393,16 @@ int store_offset_delete(StoreSession *session, const uint8_t spool[STORE_SPOOL_I
 int store_audit(StoreSession *session, const StoreOffset *offsets, size_t n_offsets,
                 int64_t *rows_of_spool, StoreAudit *ret) {
         return VERB(session, audit(session, offsets, n_offsets, rows_of_spool, ret));
+}
+
+/* ---- changes of others ---- */
+
+bool store_can_watch(const Store *store) {
+        return store->ops->watch && !store->options.unprepared;
+}
+
+int store_watch(StoreSession *session, uint64_t timeout_usec,
+                void (*changed)(void *userdata, Slice code), void *userdata, bool *ret_began) {
+        CHECK(store_can_watch(session->store));
+        return session->store->ops->watch(session, timeout_usec, changed, userdata, ret_began);
 }

@@ -12,9 +12,9 @@
  *   -EHOSTDOWN  the store is away (cannot be reached, or the breaker is open): 503
  *   -ETIMEDOUT  the deadline passed before the store answered: 503; for a change the outcome is
  *               unknown unless the verb says otherwise
- *   -EBUSY      SQLite: the write lock was not to be had before the deadline: 503, nothing was done
- *   -ENOMEM     503
- * Anything else is our fault or a damaged store: 500.
+ *   -EBUSY      the change was not to be had before the deadline, for a lock or, with PostgreSQL,
+ * for want of an answer to what came before COMMIT: 503, nothing was done -ENOMEM     503 Anything
+ * else is our fault or a damaged store: 500.
  */
 
 #include <stdbool.h>
@@ -61,9 +61,16 @@ typedef struct StoreHooks {
 typedef struct StoreOptions {
         uint64_t connect_usec; /* how long a connection attempt may take */
         bool create;           /* SQLite: make a missing file and migrate it */
+        /* PostgreSQL, behind a pooler that gives each transaction another connection: keep nothing
+         * there, neither prepared statements nor settings. */
+        bool unprepared;
+        /* PostgreSQL: where the highest timeline seen is kept, so that an old primary that comes
+         * back counts as away. Valid as long as the store; each may be NULL. */
+        const char *timeline_files[2];
 } StoreOptions;
 
-/* url: "sqlite:/path", or "fake:" (in memory, tests). Opens no connection yet.
+/* url: "sqlite:/path", "postgresql://..." or "postgres://..." as libpq has them, or "fake:" (in
+ * memory, tests). Opens no connection yet.
  * -EINVAL: the URL names no known store. */
 int store_new(const char *url, const StoreOptions *options, Store **ret) _must_check_;
 Store *store_free(Store *store); /* after its last session */
@@ -297,3 +304,17 @@ typedef struct StoreAudit {
 /* Counts everything again; slow. rows_of_spool[i] is the count of rows of offsets[i]. */
 int store_audit(StoreSession *session, const StoreOffset *offsets, size_t n_offsets,
                 int64_t *rows_of_spool, StoreAudit *ret) _must_check_;
+
+/* ---- changes of others ---- */
+
+/* Does this store tell what other hosts change? (PostgreSQL does, unless unprepared.) */
+bool store_can_watch(const Store *store);
+
+/* For a session that does nothing else. The first call, and the first after the connection was
+ * lost, begins to listen and sets *ret_began: what changed before that was not heard of. Each call
+ * asks the server for a sign of life within the session's deadline, then waits up to timeout_usec
+ * and calls changed() for each change that was committed; code.data == NULL: any link may have
+ * changed. 0, -EHOSTDOWN, -ETIMEDOUT or -ENOMEM. The breaker has no part in it. */
+int store_watch(StoreSession *session, uint64_t timeout_usec,
+                void (*changed)(void *userdata, Slice code), void *userdata,
+                bool *ret_began) _must_check_;

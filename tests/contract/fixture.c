@@ -10,6 +10,7 @@
 
 #include "basic/clock.h"
 #include "contract/fixture.h"
+#include "contract/postgres.h"
 
 /* ---- the diary ---- */
 
@@ -94,9 +95,13 @@ int fixture_setup(void **state) {
         if (strcmp(kind, "sqlite") == 0) {
                 f->directory = make_directory();
                 CHECK(asprintf(&url, "sqlite:%s/test.db", f->directory) > 0);
+        } else if (strcmp(kind, "postgres") == 0) {
+                f->database = postgres_database();
+                url = postgres_url(f->database);
         } else {
                 CHECK(asprintf(&url, "%s:", kind) > 0);
         }
+        f->one_writer = !f->database;
         assert_int_equal(store_new(url, &options, &f->store), 0);
         free(url);
         f->session = fixture_session(f, true);

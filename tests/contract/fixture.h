@@ -3,8 +3,8 @@
 
 /*
  * What the contract tests share: a fresh, empty store for each test, of the kind that the
- * environment names in SHORTENER_CONTRACT_STORE (fake, sqlite), sessions on it, hooks that keep a
- * diary, and short ways to make rows.
+ * environment names in SHORTENER_CONTRACT_STORE (fake, sqlite, postgres), sessions on it, hooks
+ * that keep a diary, and short ways to make rows.
  */
 
 #include <setjmp.h>
@@ -32,7 +32,9 @@ typedef struct Diary {
 } Diary;
 
 typedef struct Fixture {
-        char *directory; /* of the database file; NULL for fake */
+        char *directory;      /* of the database file; NULL for others */
+        const char *database; /* of PostgreSQL; NULL for others */
+        bool one_writer;      /* the store has one write lock, which the shipper yields */
         Store *store;
         StoreSession *session; /* with hooks into the diary */
         StoreSession *other;   /* without hooks */

@@ -88,6 +88,7 @@ class Postgres:
             "max_connections": 100,
             "shared_buffers": "64MB",
             "logging_collector": "off",
+            "log_checkpoints": "off",
             "log_min_messages": "warning",
             "restart_after_crash": "on",
             "timezone": "UTC",
@@ -221,7 +222,10 @@ def main():
     with Postgres() as server:
         environment = dict(os.environ, SHORTENER_TEST_POSTGRES=server.folder,
                            SHORTENER_TEST_POSTGRES_PID=str(server.process.pid))
-        return subprocess.run(sys.argv[1:], env=environment, check=False).returncode
+        done = subprocess.run(sys.argv[1:], env=environment, check=False)
+        if done.returncode != 0:
+            print("The server's log ends with:", server.log()[-4000:], sep="\n", file=sys.stderr)
+        return done.returncode
 
 
 if __name__ == "__main__":

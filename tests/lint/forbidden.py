@@ -23,6 +23,12 @@ RULES = [
     ),
     (r"localtime(_r)?|ctime(_r)?|asctime(_r)?|mktime|strftime", "use basic/clock.h: UTC", None),
     (r"s?rand(_r|om|om_r)?|drand48", "use getrandom()", r"tests/.*"),
+    (
+        r"PQ(exec\w*|connectdb\w*|setdb\w*|cancel\w*|requestCancel|reset|ping\w*|prepare"
+        r"|describe\w*|fn|getCopyData)",
+        "libpq is never called blocking: see src/store/postgres/",
+        r"tests/.*",
+    ),
     (r"pthread_\w+", "threads are work/'s alone", r"src/work/.*|tests/.*"),
 ]
 

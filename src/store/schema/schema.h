@@ -19,3 +19,5 @@ typedef struct SchemaSeries {
 
 extern const SchemaMigration schema_sqlite[];
 extern const size_t n_schema_sqlite;
+extern const SchemaMigration schema_postgres[];
+extern const size_t n_schema_postgres;

@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * A session's connection: making it, waiting on it, ending it. A session connects when it first
+ * needs to and again after the connection was lost, so an away server is an error of verbs, never
+ * of sessions.
+ *
+ * libpq's own way through several hosts waits for ever at one that is frozen, so each host is a
+ * connection attempt of its own here, with its share of the time. When none answers, the next try
+ * of any session of this process comes a second later at the earliest.
+ *
+ * A host name in the URL is looked up by libpq, which blocks for as long as the resolver does: the
+ * documents recommend sockets and addresses.
+ */
+
+#include <errno.h>
+#include <poll.h>
+#include <sys/random.h>
+
+#include "basic/clock.h"
+#include "store/postgres/session.h"
+#include "sys/credential.h"
+
+#define OPTIONS_MAX     64
+#define VALUE_MAX       1024                  /* bytes of one host, address or port */
+#define RETRY_USEC      (1 * USEC_PER_SEC)    /* between two tries of a process ... */
+#define RETRY_JITTER    (USEC_PER_SEC / 2)    /* ... and at most so much more */
+#define AGE_USEC        (1800 * USEC_PER_SEC) /* of a connection, at least */
+#define AGE_JITTER      (1800 * USEC_PER_SEC)
+#define CREDENTIAL      "shortener.database-password"
+#define CREDENTIAL_FILE "SHORTENER_DATABASE_PASSWORD_FILE"
+
+/* What a new connection is asked: is the server a primary, of which system, on which timeline? And
+ * what it is told: plans for values that are not known, since ours do not depend on them; and to
+ * end a transaction whose client is frozen, for it holds locks. */
+static const char SQL_GREET[] =
+                "SELECT pg_is_in_recovery(),"
+                " (SELECT system_identifier FROM pg_control_system()),"
+                " CASE WHEN pg_is_in_recovery() THEN 0 ELSE"
+                " ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::bigint END,"
+                " set_config('plan_cache_mode', 'force_generic_plan', false),"
+                " set_config('jit', 'off', false),"
+                " set_config('idle_in_transaction_session_timeout', '15000', false)";
+
+static uint64_t jitter(uint64_t most) {
+        uint64_t random = 0;
+
+        if (getrandom(&random, sizeof(random), GRND_NONBLOCK) < 0)
+                random = clock_monotonic_usec();
+        return random % most;
+}
+
+/* ---- waiting ---- */
+
+int pg_broken(PgSession *s) {
+        const char *text = PQerrorMessage(s->db);
+        size_t len = strlen(text);
+
+        while (len > 0 && text[len - 1] == '\n')
+                len--;
+        store_session_set_error(&s->session, "%.*s", (int)len,
+                                len > 0 ? text : "the connection to the server is lost");
+        if (len == 0)
+                store_session_set_error(&s->session, "the connection to the server is lost");
+        s->lost = true;
+        return -EHOSTDOWN;
+}
+
+/* Before COMMIT was sent it is known that nothing was done. */
+static int time_is_over(PgSession *s) {
+        bool nothing_done = s->transaction != TRANSACTION_NONE && !s->read_only && !s->committing;
+
+        store_session_set_error(&s->session, "the server did not answer in time%s",
+                                nothing_done ? "; nothing was changed" : "");
+        s->lost = true;
+        return nothing_done ? -EBUSY : -ETIMEDOUT;
+}
+
+/* Milliseconds for poll(), rounded up; -1: no limit; 0: over. */
+static int time_left(const PgSession *s) {
+        uint64_t now_usec;
+
+        if (s->limit_usec == 0)
+                return -1;
+        now_usec = clock_monotonic_usec();
+        if (now_usec >= s->limit_usec)
+                return 0;
+        return (int)MIN((s->limit_usec - now_usec + 999) / 1000, (uint64_t)INT32_MAX);
+}
+
+int pg_wait(PgSession *s, short events) {
+        struct pollfd fd = {.fd = PQsocket(s->db), .events = events};
+        int left, n;
+
+        if (fd.fd < 0)
+                return pg_broken(s);
+        do {
+                left = time_left(s);
+                if (left == 0)
+                        return time_is_over(s);
+                n = poll(&fd, 1, left);
+        } while (n == 0 || (n < 0 && errno == EINTR));
+        return n < 0 ? pg_broken(s) : 0;
+}
+
+int pg_flush(PgSession *s) {
+        int r;
+
+        while ((r = PQflush(s->db)) == 1) {
+                r = pg_wait(s, POLLIN | POLLOUT);
+                if (r < 0)
+                        return r;
+                /* A server that is busy sending may have to be read before it reads. */
+                if (PQconsumeInput(s->db) == 0)
+                        return pg_broken(s);
+        }
+        return r < 0 ? pg_broken(s) : 0;
+}
+
+/* ---- connecting ---- */
+
+/* One of a comma list; a list of one is every host's. */
+static Slice item_of(const char *list, size_t i) {
+        Slice item = SLICE_NONE, rest = slice_from_string(list);
+        bool more = true;
+
+        for (size_t at = 0; at <= i; at++) {
+                if (!more)
+                        return at == 1 ? item : SLICE("");
+                more = slice_cut(rest, ',', &item, &rest);
+        }
+        return item;
+}
+
+static bool is_list(const char *keyword) {
+        return strcmp(keyword, "host") == 0 || strcmp(keyword, "hostaddr") == 0 ||
+               strcmp(keyword, "port") == 0;
+}
+
+static size_t count_hosts(const PgStore *store) {
+        size_t n = 1;
+
+        for (const PQconninfoOption *option = store->conninfo; option->keyword; option++) {
+                size_t items = 1;
+
+                if (!option->val || !is_list(option->keyword))
+                        continue;
+                for (const char *c = option->val; *c; c++)
+                        items += *c == ',';
+                n = MAX(n, items);
+        }
+        return n;
+}
+
+/* Begins a connection to the host of this number. */
+static int start(PgSession *s, size_t host, const char *password) {
+        const char *keywords[OPTIONS_MAX + 1] = {0}, *values[OPTIONS_MAX + 1] = {0};
+        char items[3][VALUE_MAX];
+        size_t n = 0, n_items = 0;
+
+        for (const PQconninfoOption *option = pg_store(s)->conninfo; option->keyword; option++) {
+                const char *value = option->val;
+
+                if (!value && strcmp(option->keyword, "password") == 0)
+                        value = password;
+                if (!value)
+                        continue;
+                CHECK(n < OPTIONS_MAX);
+                if (is_list(option->keyword)) {
+                        Slice item = item_of(value, host);
+
+                        if (item.len >= VALUE_MAX)
+                                return -ENAMETOOLONG;
+                        memcpy(items[n_items], item.data, item.len);
+                        items[n_items][item.len] = 0;
+                        value = items[n_items++];
+                }
+                keywords[n] = option->keyword;
+                values[n++] = value;
+        }
+        s->db = PQconnectStartParams(keywords, values, 0);
+        return s->db ? 0 : -ENOMEM;
+}
+
+static int finish_connecting(PgSession *s) {
+        PostgresPollingStatusType state = PGRES_POLLING_WRITING;
+        int r;
+
+        if (PQstatus(s->db) == CONNECTION_BAD)
+                return pg_broken(s);
+        while (state != PGRES_POLLING_OK) {
+                r = pg_wait(s, state == PGRES_POLLING_READING ? POLLIN : POLLOUT);
+                if (r < 0)
+                        return r;
+                state = PQconnectPoll(s->db);
+                if (state == PGRES_POLLING_FAILED)
+                        return pg_broken(s);
+        }
+        if (PQsetnonblocking(s->db, 1) < 0 || PQenterPipelineMode(s->db) == 0)
+                return pg_broken(s);
+        return 0;
+}
+
+static void quiet(void *userdata _unused_, const PGresult *result _unused_) {
+}
+
+static int greet(PgSession *s) {
+        _cleanup_(pg_clear_p) PGresult *result = NULL;
+        int r;
+
+        (void)PQsetNoticeReceiver(s->db, quiet, NULL);
+        r = pg_run(s, STMT_NONE, SQL_GREET, NULL, &result);
+        if (r < 0)
+                return r;
+        if (pg_number(result, 0, 0) != 0) {
+                store_session_set_error(&s->session, "the server is a standby: it takes no "
+                                                     "changes");
+                return -EHOSTDOWN;
+        }
+        return pg_timeline_check(s, (uint64_t)pg_number(result, 0, 1),
+                                 (uint64_t)pg_number(result, 0, 2));
+}
+
+static int connect_host(PgSession *s, size_t host, const char *password) {
+        int r;
+
+        r = start(s, host, password);
+        if (r == 0)
+                r = finish_connecting(s);
+        if (r == 0)
+                r = greet(s);
+        if (r < 0)
+                pg_disconnect(s);
+        return r;
+}
+
+static int connect_any(PgSession *s) {
+        _cleanup_free_ char *password = NULL;
+        uint64_t limit_usec = s->limit_usec;
+        size_t n_hosts = count_hosts(pg_store(s));
+        int r;
+
+        r = credential_read(CREDENTIAL, CREDENTIAL_FILE, &password);
+        if (r < 0 && r != -ENOENT) {
+                store_session_set_error(&s->session, "cannot read the credential %s: %s",
+                                        CREDENTIAL, strerror(-r));
+                return r == -ENOMEM ? r : -EHOSTDOWN;
+        }
+        for (size_t i = 0; i < n_hosts; i++) {
+                uint64_t now_usec = clock_monotonic_usec();
+
+                if (limit_usec > now_usec)
+                        s->limit_usec = now_usec + (limit_usec - now_usec) / (n_hosts - i);
+                r = connect_host(s, i, password);
+                if (r == 0 || r == -ENOMEM)
+                        break;
+        }
+        s->limit_usec = limit_usec;
+        return r == -EBUSY ? -ETIMEDOUT : r;
+}
+
+/* While the server is away one session tries at a time. */
+static bool may_connect(PgStore *store, uint64_t now_usec) {
+        uint64_t next_usec = atomic_load(&store->next_try_usec);
+
+        if (next_usec == 0)
+                return true;
+        return now_usec >= next_usec &&
+               atomic_compare_exchange_strong(&store->next_try_usec, &next_usec,
+                                              now_usec + RETRY_USEC + jitter(RETRY_JITTER));
+}
+
+static int connect_paced(PgSession *s) {
+        uint64_t connect_usec = s->session.store->options.connect_usec;
+        uint64_t now_usec = clock_monotonic_usec();
+        PgStore *store = pg_store(s);
+        int r;
+
+        if (!may_connect(store, now_usec)) {
+                store_session_set_error(&s->session, "the server is away; the next try to reach "
+                                                     "it comes within two seconds");
+                return -EHOSTDOWN;
+        }
+        if (connect_usec != 0 && (s->limit_usec == 0 || now_usec + connect_usec < s->limit_usec))
+                s->limit_usec = now_usec + connect_usec;
+        r = connect_any(s);
+        now_usec = clock_monotonic_usec();
+        if (r < 0) {
+                if (r != -ENOMEM)
+                        atomic_store(&store->next_try_usec,
+                                     now_usec + RETRY_USEC + jitter(RETRY_JITTER));
+                return r;
+        }
+        atomic_store(&store->next_try_usec, 0);
+        atomic_fetch_add(&store->n_connected, 1);
+        s->connected = true;
+        s->until_usec = now_usec + AGE_USEC + jitter(AGE_JITTER);
+        return 0;
+}
+
+void pg_disconnect(PgSession *s) {
+        PQfinish(s->db);
+        if (s->connected)
+                atomic_fetch_sub(&pg_store(s)->n_connected, 1);
+        memset(s->prepared, 0, sizeof(s->prepared));
+        s->db = NULL;
+        s->timeout_msec = PG_TIMEOUT_UNKNOWN;
+        s->transaction = TRANSACTION_NONE;
+        s->connected = s->lost = s->listening = s->committing = false;
+}
+
+/* Did the server end the connection while it was idle? Then what it said lies in the socket. */
+static bool has_ended(PgSession *s) {
+        struct pollfd fd = {.fd = PQsocket(s->db), .events = POLLIN};
+
+        if (poll(&fd, 1, 0) == 0)
+                return false;
+        return PQconsumeInput(s->db) == 0 || PQstatus(s->db) == CONNECTION_BAD;
+}
+
+int pg_ready(PgSession *s) {
+        int r;
+
+        if (s->in_load && (!s->db || s->load_failed)) {
+                store_session_set_error(&s->session, "the load has failed: roll it back");
+                return -EINVAL;
+        }
+        s->limit_usec = s->session.deadline_usec;
+        if (s->in_load)
+                return 0;
+        if (s->db &&
+            (s->lost || (!s->listening && clock_monotonic_usec() >= s->until_usec) || has_ended(s)))
+                pg_disconnect(s);
+        if (LIKELY(s->db))
+                return 0;
+        r = connect_paced(s);
+        s->limit_usec = s->session.deadline_usec;
+        return r;
+}

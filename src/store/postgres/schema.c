@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * The schema's version and the migrations. Each version that was applied is a row of
+ * schema_versions. Each migration is one transaction, which looks again under an advisory lock, so
+ * any number of processes may migrate at once.
+ */
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "store/postgres/session.h"
+
+static const SchemaSeries *series_of(const PgSession *s) {
+        return &pg_store(s)->series;
+}
+
+/* 0: there is no schema. */
+static int get_version(PgSession *s, int64_t *ret) {
+        int64_t exists = 0;
+        int r;
+
+        *ret = 0;
+        r = pg_run_number(s, STMT_NONE,
+                          "SELECT to_regclass('schema_versions') IS NOT NULL OR"
+                          " to_regclass('urls') IS NOT NULL",
+                          NULL, &exists);
+        if (r != 0 || !exists)
+                return r < 0 ? r : 0;
+        r = pg_run_number(s, STMT_NONE, "SELECT max(version) FROM schema_versions", NULL, ret);
+        return r < 0 ? r : 0;
+}
+
+static int check_known(PgSession *s, int64_t version) {
+        if (version >= 0 && (size_t)version <= series_of(s)->n)
+                return 0;
+        store_session_set_error(&s->session,
+                                "the schema's version %lld is newer than this program's, %zu",
+                                (long long)version, series_of(s)->n);
+        return STORE_BAD_SCHEMA;
+}
+
+static int note_version(PgSession *s, const SchemaMigration *migration) {
+        static const char sql[] = "INSERT INTO schema_versions (version, name)"
+                                  " VALUES ($1::integer, $2::text)";
+        PgParams params = {.n = 0};
+
+        pg_add_int(&params, migration->version);
+        pg_add_text(&params, slice_from_string(migration->name));
+        return pg_run(s, STMT_NONE, sql, &params, NULL);
+}
+
+/* Under the lock: the next migration, if there is one. */
+static int apply_next(PgSession *s, int *ret_n) {
+        static const char sql_table[] = "CREATE TABLE IF NOT EXISTS schema_versions ("
+                                        " version integer PRIMARY KEY, name text NOT NULL,"
+                                        " applied timestamptz NOT NULL DEFAULT now())";
+        const SchemaMigration *migration;
+        int64_t version;
+        int r;
+
+        r = pg_run(s, STMT_NONE, "SELECT pg_advisory_xact_lock(hashtext('shortener schema'))", NULL,
+                   NULL);
+        if (r == 0)
+                r = get_version(s, &version);
+        if (r < 0)
+                return r;
+        r = check_known(s, version);
+        *ret_n = 0;
+        if (r != 0 || (size_t)version == series_of(s)->n)
+                return r;
+        migration = &series_of(s)->migrations[version];
+        r = pg_run(s, STMT_NONE, sql_table, NULL, NULL);
+        if (r == 0)
+                r = pg_execute(s, migration->sql);
+        if (r == 0)
+                r = note_version(s, migration);
+        if (r == 0)
+                *ret_n = 1;
+        return r;
+}
+
+/* ---- the verbs ---- */
+
+int pg_schema(StoreSession *session, StoreSchema *ret) {
+        PgSession *s = pg_session(session);
+        int64_t version;
+        int r;
+
+        r = pg_ready(s);
+        if (r == 0)
+                r = get_version(s, &version);
+        if (r < 0)
+                return r;
+        *ret = (StoreSchema){(int)version, (int)series_of(s)->n, series_of(s)->oldest};
+        return 0;
+}
+
+int pg_migrate(StoreSession *session, int *ret_n) {
+        PgSession *s = pg_session(session);
+        int total = 0, n = 0, r;
+
+        do {
+                r = pg_begin_write(s, WRITER_SHIPPER);
+                if (r < 0)
+                        return r;
+                r = pg_end_write(s, apply_next(s, &n), &SLICE_NONE, 0);
+                if (r != 0)
+                        return r;
+                total += n;
+        } while (n > 0);
+        *ret_n = total;
+        return 0;
+}
