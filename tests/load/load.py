@@ -1,0 +1,278 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The load tiers, and how the redirect path compares.
+
+Usage: script/load bronze|silver|gold|compare [OPTION]...
+
+  bronze, silver, gold  users who visit, list, create and think, as tests/load/tiers.json says
+  compare               redirects without think time at 50 and 500 connections, through nginx and not,
+                        beside nginx's own `return 302` and the figures of the reference
+
+  --short               10 s a tier, 2 s a measurement of compare
+  --url URL             a service that runs already (three instances and nginx of its own)
+  --disturb restart     restarts an instance in the middle
+  --disturb kill        kills one; then nobody creates, because a write is never sent twice
+  --one-cpu             all of the service on CPU 0
+  --rounds N            of compare; the medians count (3)
+  --json FILE           writes the result there too
+  --results FOLDER      where results are kept (build/load)
+
+The result is kept in FOLDER/NAME.json and compared with the one before. Exits 1 when the tier does
+not pass: its limits, and no request that failed.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.dont_write_bytecode = True
+sys.path.insert(0, HERE)
+import parts
+import wrk
+
+KEPT = os.path.join(parts.harness.ROOT, "build", "load")
+SHORT_TIER = 10.0     # seconds
+MEASURED = 10.0       # seconds of one measurement of compare
+SHORT_MEASURED = 2.0
+CONNECTIONS = (50, 500)
+
+# The reference service on a 2-core machine, without think time: per second, p99 in ms.
+REFERENCE = {("redirect", 50): (1096, 149), ("redirect", 500): (968, 766), ("gold mix", 500): (1356, 668)}
+REDIRECTS_ONLY = {"mix": {"redirect": 100}, "per_page": 10}
+
+
+def tiers():
+    with open(os.path.join(HERE, "tiers.json")) as file:
+        return json.load(file)
+
+
+# ---- a tier ----
+
+class Usage:
+    """CPU and memory of the parts while a tier runs."""
+
+    def __init__(self, service):
+        self.service = service
+        self.begin = service.usage()
+        self.start = time.monotonic()
+        self.most = {name: memory for name, (_, memory) in self.begin.items()}
+
+    def look(self):
+        with contextlib.suppress(OSError):  # one is being restarted
+            for name, (_, memory) in self.service.usage().items():
+                self.most[name] = max(self.most[name], memory)
+
+    def end(self):
+        """{part: {cpu_percent, memory_mib}}; a part that was restarted meanwhile began anew."""
+        passed = time.monotonic() - self.start
+        self.look()
+        return {name: {"cpu_percent": round(100 * max(0, used - self.begin[name][0]) / passed, 1),
+                       "memory_mib": round(self.most[name] / 2**20, 1)} for name, (used, _) in self.service.usage().items()}
+
+
+def disturb(service, how):
+    """Restarts an instance; its sockets stay open, as systemd keeps them."""
+    instance = service.instances[0]
+    if how == "kill":
+        instance.kill()
+    else:
+        instance.stop()
+    instance.start()
+
+
+def by_endpoint(before, after):
+    """{endpoint: {requests, mean_ms}} of the instances' own figures."""
+    found = {}
+    for name, value in after.items():
+        if name.startswith("http_request_duration_seconds_count{"):
+            labels = name[name.index("{"):]
+            count = value - before.get(name, 0)
+            total = after["http_request_duration_seconds_sum" + labels] - before.get("http_request_duration_seconds_sum" + labels, 0)
+            if count > 0:
+                endpoint = labels.split('endpoint="')[1].split('"')[0]
+                one = found.setdefault(endpoint, {"requests": 0, "mean_ms": 0.0})
+                one["mean_ms"] = round((one["mean_ms"] * one["requests"] + 1000 * total) / (one["requests"] + count), 4)
+                one["requests"] += int(count)
+    return found
+
+
+def hit_percent(before, after):
+    hits = after.get("cache_hits_total", 0) - before.get("cache_hits_total", 0)
+    misses = after.get("cache_misses_total", 0) - before.get("cache_misses_total", 0)
+    return round(100 * hits / (hits + misses), 2) if hits + misses else None
+
+
+def run_tier(service, folder, tier, scale, how):
+    codes = service.client.make_links(tier["links"])
+    before = service.metrics()
+    crowd = wrk.Crowd(folder, service.url, tier, codes, scale)
+    total = sum(seconds for seconds, _ in crowd.stages)
+    usage = Usage(service)
+    events = [(total * i / 10, usage.look) for i in range(1, 10)]
+    if how:
+        events.append((total * 0.55, lambda: disturb(service, how)))
+    result = crowd.run(events)
+    after = service.metrics()
+    found = {**result.as_json(), "parts": usage.end()}
+    if not how:  # else counters began anew
+        found.update(hit_percent=hit_percent(before, after), endpoints=by_endpoint(before, after))
+    return found
+
+
+def verdict(tier, found):
+    """What is wrong; the bounds of the tier are the reference's, ours is that no request fails."""
+    limit = tier["limit"]
+    if found["requests"] == 0:
+        yield "no request was answered"
+    if found["p95_ms"] >= limit["p95_ms"]:
+        yield f"p95 {found['p95_ms']} ms, not below {limit['p95_ms']}"
+    if found["error_percent"] >= limit["error_percent"]:
+        yield f"errors {found['error_percent']} %, not below {limit['error_percent']}"
+    if found["errors"]:
+        yield f"requests failed: {found['errors']}"
+
+
+def print_tier(name, tier, found, last):
+    reference = tier["reference"]
+    print(f"\n{name}: {tier['users']} users, {found['seconds']:.0f} s, store {found['store']}\n")
+    print(f"  {'':12}{'now':>12}{'last':>12}{'reference':>12}")
+    for key, title, unit in (("per_second", "requests", "/s"), ("p50_ms", "p50", "ms"), ("p95_ms", "p95", "ms"), ("p99_ms", "p99", "ms"),
+                             ("max_ms", "longest", "ms"), ("error_percent", "errors", "%"), ("hit_percent", "cache hits", "%")):
+        cells = [found.get(key), (last or {}).get(key), {**reference, "hit_percent": 95, "error_percent": 0}.get(key)]
+        print(f"  {title:12}" + "".join(f"{'-' if c is None else f'{c:g}':>12}" for c in cells) + f" {unit}")
+    for part, use in found["parts"].items():
+        print(f"  {part:12}{use['cpu_percent']:>10} % of a CPU{use['memory_mib']:>10} MiB")
+    for endpoint, one in sorted(found.get("endpoints", {}).items()):
+        print(f"    {endpoint:28}{one['requests']:>10} requests{one['mean_ms']:>10.3f} ms in the service, mean")
+
+
+# ---- compare ----
+
+def measure(folder, url, connections, seconds, codes, tier, seed):
+    host = url.split("//")[1]
+    script, output = wrk.write_script(folder, "compare", tier, codes, 0, seed, host)
+    return wrk.run(script, output, url, connections, seconds)
+
+
+def row(name, results, baseline, reference):
+    """Medians of the rounds; baseline: requests per second of nginx's `return 302` in the same rounds."""
+    rates = [result.requests / result.seconds for result in results]
+    found = {"name": name, "per_second": round(statistics.median(rates)),
+             "p50_ms": statistics.median(r.percentile_ms(0.50) for r in results),
+             "p99_ms": statistics.median(r.percentile_ms(0.99) for r in results),
+             "errors": sum(r.n_errors for r in results),
+             "errors_by_kind": {kind: sum(r.errors.get(kind, 0) for r in results) for r0 in results for kind, n in r0.errors.items() if n}}
+    if baseline:
+        found["of_nginx_302"] = round(statistics.median(a / b for a, b in zip(rates, baseline)), 3)
+    if reference:
+        found["times_reference"] = round(found["per_second"] / reference[0], 1)
+        found["p99_share_of_reference"] = round(found["p99_ms"] / reference[1], 4)
+    return found
+
+
+def compare(service, folder, seconds, rounds):
+    codes = service.client.make_links(50)
+    gold = tiers()["gold"]
+    targets = [(f"nginx return 302, {n}", f"http://127.0.0.1:{service.proxy.plain_port}", n, REDIRECTS_ONLY, None) for n in CONNECTIONS]
+    targets += [(f"redirects through nginx, {n}", service.url, n, REDIRECTS_ONLY, REFERENCE["redirect", n]) for n in CONNECTIONS]
+    targets += [(f"redirects, one instance, {n}", f"http://127.0.0.1:{service.instances[0].port}", n, REDIRECTS_ONLY, REFERENCE["redirect", n])
+                for n in CONNECTIONS]
+    targets += [("gold mix through nginx, 500", service.url, 500, gold, REFERENCE["gold mix", 500])]
+    results = {name: [] for name, *_ in targets}
+    for number in range(rounds):  # rounds of all alternate: the machine's speed drifts
+        for name, url, connections, tier, _ in targets:
+            results[name].append(measure(folder, url, connections, seconds, codes, tier, 1000 + number))
+    rows = []
+    for name, _, connections, _, reference in targets:
+        plain = [r.requests / r.seconds for r in results[f"nginx return 302, {connections}"]]
+        rows.append(row(name, results[name], None if name.startswith("nginx") else plain, reference))
+    return rows
+
+
+def print_rows(rows, last):
+    before = {one["name"]: one for one in (last or {}).get("rows", [])}
+    print(f"\n{'':32}{'per s':>9}{'last':>9}{'p50 ms':>9}{'p99 ms':>9}{'errors':>8}{'of 302':>8}{'times ref.':>11}{'p99/ref.':>9}")
+    for one in rows:
+        cells = [one["per_second"], before.get(one["name"], {}).get("per_second"), one["p50_ms"], one["p99_ms"], one["errors"],
+                 one.get("of_nginx_302"), one.get("times_reference"), one.get("p99_share_of_reference")]
+        print(f"{one['name']:32}" + "".join(f"{'-' if c is None else f'{c:g}':>{w}}" for c, w in zip(cells, (9, 9, 9, 9, 8, 8, 11, 9))))
+
+
+# ---- the program ----
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(usage=__doc__, add_help=False)
+    parser.add_argument("name", choices=[*tiers(), "compare"])
+    parser.add_argument("--short", action="store_true")
+    parser.add_argument("--url")
+    parser.add_argument("--disturb", choices=["restart", "kill"])
+    parser.add_argument("--one-cpu", action="store_true")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json")
+    parser.add_argument("--results", default=KEPT)
+    if "--help" in sys.argv[1:] or "-h" in sys.argv[1:]:
+        print(__doc__)
+        sys.exit(0)
+    options = parser.parse_args()
+    if options.url and (options.disturb or options.one_cpu or options.name == "compare"):
+        parser.error("--url: the service is not ours: no --disturb, --one-cpu or compare with it")
+    return options
+
+
+def keep(folder, name, found):
+    """The result before, if there is one; this one takes its place."""
+    path, last = os.path.join(folder, name + ".json"), None
+    with contextlib.suppress(OSError, ValueError), open(path) as file:
+        last = json.load(file)
+    os.makedirs(folder, exist_ok=True)
+    with open(path, "w") as file:
+        json.dump(found, file, indent=1)
+    return last
+
+
+def main():
+    options = parse_arguments()
+    cpus = os.sched_getaffinity(0)
+    with tempfile.TemporaryDirectory(prefix="shortener-load-") as folder:
+        if options.one_cpu:
+            os.sched_setaffinity(0, {min(cpus)})
+        service = parts.Elsewhere(options.url) if options.url else parts.Stack(folder)
+        os.sched_setaffinity(0, cpus)
+        try:
+            wrong = []
+            name = "-".join(filter(None, [options.name, options.short and "short", options.disturb, options.one_cpu and "one-cpu"]))
+            if options.name == "compare":
+                rows = compare(service, folder, SHORT_MEASURED if options.short else MEASURED, options.rounds)
+                found = {"name": name, "rows": rows}
+                last = keep(options.results, name, found)
+                print_rows(rows, last)
+                wrong = [f"{one['name']}: requests failed: {one['errors_by_kind']}" for one in rows if one["errors"]]
+            else:
+                tier = tiers()[options.name]
+                if options.disturb == "kill":
+                    tier["mix"]["redirect"] += tier["mix"].pop("create")
+                scale = SHORT_TIER / sum(s for s, _ in tier["stages"]) if options.short else 1.0
+                found = {"name": name, "store": service.store, **run_tier(service, folder, tier, scale, options.disturb)}
+                last = keep(options.results, name, found)
+                print_tier(name, tier, found, last)
+                wrong = list(verdict(tier, found))
+        finally:
+            service.close()
+    if options.json:
+        with open(options.json, "w") as file:
+            json.dump(found, file, indent=1)
+    sys.stdout.flush()
+    for text in wrong:
+        print(f"load: {text}", file=sys.stderr)
+    print("passed" if not wrong else "FAILED")
+    sys.exit(1 if wrong else 0)
+
+
+if __name__ == "__main__":
+    main()

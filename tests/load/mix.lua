@@ -1,0 +1,52 @@
+-- SPDX-License-Identifier: MIT
+-- The users of a tier, for wrk: each connection is one, who asks for something, reads the answer and
+-- thinks. The @words@ are filled in by load.py. What wrk counted goes to a file, a line each.
+
+local codes = {@CODES@}
+local redirect, list, create = @REDIRECT@, @LIST@, @CREATE@ -- upper bounds of 100
+local think = @THINK_MS@
+local n = 0
+local head = "Host: @HOST@\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:109.0) Gecko/20100101 Firefox/115.0\r\n"
+
+function init()
+    math.randomseed(@SEED@)
+end
+
+local function get(path)
+    return "GET " .. path .. " HTTP/1.1\r\n" .. head .. "\r\n"
+end
+
+function request()
+    local dice = math.random() * 100
+    if dice < redirect then
+        return get("/" .. codes[math.random(#codes)])
+    elseif dice < list then
+        return get("/urls?per_page=@PER_PAGE@")
+    elseif dice < create then
+        n = n + 1
+        local body = '{"url":"https://www.example.com/load/@SEED@/' .. n .. '","title":"load"}'
+        return "POST /urls HTTP/1.1\r\n" .. head .. "Content-Type: application/json\r\nContent-Length: "
+            .. #body .. "\r\n\r\n" .. body
+    end
+    return get("/health")
+end
+
+if think > 0 then
+    -- Half to one and a half times as long, so that users do not walk in step.
+    function delay()
+        return math.floor(think * (0.5 + math.random()))
+    end
+end
+
+function done(summary, latency)
+    local file = io.open("@OUTPUT@", "w")
+    file:write(string.format("requests %d\nduration_us %d\n", summary.requests, summary.duration))
+    for name, count in pairs(summary.errors) do
+        file:write(string.format("error_%s %d\n", name, count))
+    end
+    for i = 1, #latency do
+        local value, count = latency(i)
+        file:write(string.format("latency_us %d %d\n", value, count))
+    end
+    file:close()
+end

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: MIT
+"""What is measured: three instances behind the shipped nginx on free ports, or a service elsewhere."""
+
+import http.client
+import json
+import os
+import re
+import sys
+import urllib.parse
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "lib"))
+import harness
+import proxy
+
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class Client:
+    """Requests to one address."""
+
+    def __init__(self, url):
+        self.url = url.rstrip("/")
+        self.parts = urllib.parse.urlsplit(self.url)
+
+    def ask(self, method, path, body=None):
+        kind = http.client.HTTPSConnection if self.parts.scheme == "https" else http.client.HTTPConnection
+        connection = kind(self.parts.hostname, self.parts.port, timeout=20)
+        try:
+            data = None if body is None else json.dumps(body)
+            connection.request(method, self.parts.path + path, data, {"Content-Type": "application/json"} if data else {})
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        finally:
+            connection.close()
+
+    def make_links(self, n):
+        codes = []
+        for i in range(n):
+            status, body = self.ask("POST", "/urls", {"url": f"https://www.example.com/load/setup/{i}"})
+            if status != 201:
+                raise SystemExit(f"load: {self.url}/urls: {status} {body[:200]!r}")
+            codes.append(json.loads(body)["short_code"])
+        return codes
+
+    def metrics(self):
+        """{series: value} of /metrics; nothing where it is not shown to us."""
+        status, body = self.ask("GET", "/metrics")
+        return parse(body.decode()) if status == 200 else {}
+
+
+def parse(text):
+    found = {}
+    for line in text.splitlines():
+        if line and not line.startswith("#"):
+            name, value = line.rsplit(" ", 1)
+            found[name] = float(value)
+    return found
+
+
+def added(maps):
+    """The sum of several /metrics, series by series."""
+    total = {}
+    for one in maps:
+        for name, value in one.items():
+            total[name] = total.get(name, 0) + value
+    return total
+
+
+def cpu_seconds(pid):
+    with open(f"/proc/{pid}/stat") as file:
+        fields = file.read().rsplit(") ", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def pss_bytes(pid):
+    """Memory, shared pages by share."""
+    with open(f"/proc/{pid}/smaps_rollup") as file:
+        return int(re.search(r"^Pss:\s+(\d+)", file.read(), re.MULTILINE).group(1)) * 1024
+
+
+class Elsewhere:
+    """A service that runs already."""
+
+    def __init__(self, url):
+        self.url = url
+        self.client = Client(url)
+        self.instances = []
+        self.store = url
+
+    def metrics(self):
+        return self.client.metrics()
+
+    def usage(self):
+        return {}
+
+    def close(self):
+        pass
+
+
+class Stack:
+    """Three instances with one store, and nginx."""
+
+    def __init__(self, folder, n_instances=3):
+        self.folder = folder
+        self.service = harness.Service(options=["Log.Level=warning"])
+        self.proxy = None
+        self.store = "SQLite"
+        try:
+            paths = [os.path.join(folder, f"{n}.sock") for n in range(1, n_instances + 1)]
+            self.instances = [self.service.instance(str(n), path=path) for n, path in enumerate(paths, 1)]
+            for instance in self.instances:
+                instance.start()
+            self.proxy = proxy.Proxy(os.path.join(folder, "nginx"), paths)
+        except BaseException:
+            self.close()
+            raise
+        self.url = f"http://127.0.0.1:{self.proxy.port}"
+        self.client = Client(self.url)
+
+    def metrics(self):
+        return added(parse(instance.get("/metrics").body.decode()) for instance in self.instances)
+
+    def usage(self):
+        """{part: (seconds of CPU, bytes)}"""
+        groups = {"instances": [i.process.pid for i in self.instances], "nginx": self.proxy.pids()}
+        return {name: (sum(map(cpu_seconds, pids)), sum(map(pss_bytes, pids))) for name, pids in groups.items()}
+
+    def close(self):
+        if self.proxy:
+            self.proxy.stop()
+        self.service.close()

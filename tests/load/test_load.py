@@ -1,0 +1,124 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The load driver in its short form: the tiers are those that were promised, users come and go as they
+say, nothing fails, also while an instance is restarted or killed, and the service counts what wrk counts."""
+
+import glob
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.dont_write_bytecode = True
+sys.path[:0] = [HERE, os.path.join(HERE, "..", "lib")]
+import harness
+import load
+import parts
+import wrk
+
+MINUTES = {"bronze": 180, "silver": 300, "gold": 360}  # seconds of a tier
+
+
+def run(*words):
+    """Output and result of the driver, which must pass."""
+    with tempfile.TemporaryDirectory(prefix="shortener-load-test-") as folder:
+        command = [sys.executable, os.path.join(HERE, "load.py"), *words, "--results=" + folder, f"--json={folder}/out"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+        if done.returncode != 0:
+            raise AssertionError(f"{words}: {done.returncode}\n{done.stdout}{done.stderr}")
+        with open(folder + "/out") as file:
+            return done.stdout, json.load(file)
+
+
+class Tiers(unittest.TestCase):
+    def test_they_are_what_was_promised(self):
+        found = load.tiers()
+        self.assertEqual({name: (t["users"], t["links"], t["per_page"], t["think_seconds"], list(t["mix"].values()),
+                                 t["limit"]["p95_ms"], t["limit"]["error_percent"]) for name, t in found.items()},
+                         {"bronze": (50, 10, 10, 0.5, [70, 15, 10, 5], 3000, 5), "silver": (200, 20, 10, 0.3, [75, 10, 10, 5], 3000, 5),
+                          "gold": (600, 50, 5, 0.1, [80, 10, 7, 3], 5000, 5)})
+        self.assertEqual({name: sum(s for s, _ in t["stages"]) for name, t in found.items()}, MINUTES)
+
+    def test_cohorts_follow_the_stages(self):
+        for name, tier in load.tiers().items():
+            cohorts = wrk.cohorts(tier["stages"], tier["users"])
+            step = max(n for n, _, _ in cohorts)
+            self.assertEqual(sum(n for n, _, _ in cohorts), tier["users"], name)
+            for second in range(1, MINUTES[name], 7):
+                there = sum(n for n, begin, end in cohorts if begin <= second <= end)
+                self.assertLessEqual(abs(there - wrk.users_at(tier["stages"], second)), step, (name, second))
+
+    def test_percentiles(self):
+        result = wrk.Result()
+        result.latencies = {1000 * n: 1 for n in range(1, 101)}
+        self.assertEqual([result.percentile_ms(q) for q in (0.5, 0.95, 0.99)], [50, 95, 99])
+
+    def test_the_verdict_sees_what_is_wrong(self):
+        tier = load.tiers()["bronze"]
+        good = {"requests": 9, "p95_ms": 1, "error_percent": 0, "errors": {}}
+        self.assertEqual(list(load.verdict(tier, good)), [])
+        for bad in ({"requests": 0}, {"p95_ms": 3000}, {"error_percent": 5}, {"errors": {"status": 1}}):
+            self.assertEqual(len(list(load.verdict(tier, {**good, **bad}))), 1, bad)
+
+    @unittest.skipUnless(shutil.which("node"), "node is not installed")
+    def test_k6_scripts_are_javascript(self):
+        names = glob.glob(os.path.join(HERE, "k6", "*.js"))
+        self.assertEqual({os.path.basename(name) for name in names},
+                         {"tier.js", *(tier["k6"] + ".js" for tier in load.tiers().values())})
+        with tempfile.TemporaryDirectory() as folder:
+            for name in names:
+                copy = shutil.copy(name, os.path.join(folder, os.path.basename(name).replace(".js", ".mjs")))
+                done = subprocess.run(["node", "--check", copy], capture_output=True, text=True, timeout=60, check=False)
+                self.assertEqual(done.returncode, 0, done.stderr)
+
+
+class Runs(unittest.TestCase):
+    def test_bronze(self):
+        text, found = run("bronze", "--short")
+        self.assertEqual(found["errors"], {})
+        # 50 users who think half a second, most of ten seconds: the machine may be slow, not the users.
+        self.assertGreater(found["requests"], 300)
+        self.assertEqual(set(found["parts"]), {"instances", "nginx"})
+        self.assertGreater(found["hit_percent"], 80)  # ten links, three instances: at most 30 misses
+        self.assertIn("passed", text)
+        kinds = found["endpoints"]
+        self.assertGreater(kinds["urls.redirect_short_url"]["requests"], 3 * kinds["urls.list_urls"]["requests"])
+
+    def test_nothing_fails_while_one_restarts(self):
+        self.assertEqual(run("bronze", "--short", "--disturb=restart")[1]["errors"], {})
+
+    def test_no_visit_fails_while_one_is_killed(self):
+        self.assertEqual(run("bronze", "--short", "--disturb=kill")[1]["errors"], {})
+
+    def test_a_service_elsewhere(self):
+        with harness.Service() as service:
+            port = service.start().port
+            self.assertEqual(run("bronze", "--short", f"--url=http://127.0.0.1:{port}")[1]["errors"], {})
+            service.instances[0].stop()
+            with self.assertRaises(AssertionError):
+                run("bronze", "--short", f"--url=http://127.0.0.1:{port}")
+
+    def test_the_service_counts_what_wrk_counts(self):
+        with tempfile.TemporaryDirectory() as folder:
+            stack = parts.Stack(folder)
+            try:
+                codes = stack.client.make_links(10)
+                before = stack.metrics()
+                result = load.measure(folder, stack.url, 10, 2, codes, load.REDIRECTS_ONLY, 1)
+
+                def moved(name):
+                    return stack.metrics()[name] - before[name]
+                self.assertEqual(result.errors, {kind: 0 for kind in result.errors})
+                # What was on its way when wrk stopped is at most one a connection.
+                self.assertLessEqual(abs(moved("redirects_total") - result.requests), max(10, result.requests * 0.01))
+                harness.wait_for(lambda: moved("shortener_clicks_shipped_total") == moved("redirects_total"), 60, "all visits shipped")
+            finally:
+                stack.close()
+
+
+if __name__ == "__main__":
+    harness.main()
