@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """The dashboard is what its list of panels makes, has no overlap, and asks for metrics that there are.
 
-Metrics of ours are those of src/metrics/metrics.def and of the recording rules. Those of exporters are
+Metrics of ours are those of the two programs' lists and of the recording rules. Those of exporters are
 only looked up by their first word here: tests/monitoring asks real ones.
 """
 
@@ -13,7 +13,7 @@ import sys
 
 from lint import Report, read, root
 
-from metrics import REQUESTS, TABLE, in_table
+from metrics import ALERTD_TABLE, REQUESTS, TABLE, in_table
 
 DASHBOARD = "monitoring/grafana/dashboards/url-shortener.json"
 RULES = ("monitoring/rules/recording.yml", "monitoring/rules/alerts.yml")
@@ -33,7 +33,8 @@ def metric_names(expression):
 
 
 def known_metrics(folder):
-    known = set(in_table(read(folder, TABLE))) | {"up", "ALERTS"}
+    known = set(in_table(read(folder, TABLE), REQUESTS)) | {"up", "ALERTS"}
+    known |= set(in_table(read(folder, ALERTD_TABLE), {}))
     for name, (kind, _) in REQUESTS.items():
         if kind == "histogram":
             known |= {f"{name}_bucket", f"{name}_sum", f"{name}_count"}

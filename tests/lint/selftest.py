@@ -222,6 +222,7 @@ class Lints(unittest.TestCase):
         source = HERE.parents[1]
         names = ["src/metrics/metrics.def", "monitoring/rules/recording.yml", "monitoring/rules/alerts.yml",
                  "monitoring/grafana/dashboards/url-shortener.json", "monitoring/consoles/shortener.html"]
+        names += ["src/alertd/metrics.def"]
         names += [f"monitoring/dashboard/{name}" for name in ("generate", "panels.py", "page.html", "page.css", "page.js")]
         tree = {name: (source / name).read_text(encoding="utf-8") for name in names}
         self.good("dashboard", tree)
