@@ -30,7 +30,7 @@
 
 typedef struct Entry {
         uint32_t size; /* bytes of the whole entry, a multiple of UNIT */
-        uint32_t expires_sec;
+        uint32_t read_tick;
         int64_t link_id;
         uint64_t generation;
         uint64_t epoch;
@@ -305,7 +305,7 @@ bool redirect_cache_find(RedirectCache *cache, Slice code, CacheHit *ret) {
                         .link_id = entry->link_id,
                         .mark = {entry->generation, entry->epoch},
                         .counter = entry->counter,
-                        .expires_sec = entry->expires_sec,
+                        .read_tick = entry->read_tick,
                         .location = slice_make(tail + PREFIX.len, entry->location_len),
                         .tail = slice_make(tail, PREFIX.len + entry->location_len + SUFFIX.len),
         };
@@ -318,7 +318,7 @@ static void entry_write(Entry *entry, const CacheFill *fill, uint32_t size) {
 
         *entry = (Entry){
                         .size = size,
-                        .expires_sec = fill->expires_sec,
+                        .read_tick = fill->read_tick,
                         .link_id = fill->link_id,
                         .generation = fill->mark.generation,
                         .epoch = fill->mark.epoch,

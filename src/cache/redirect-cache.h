@@ -23,14 +23,21 @@ typedef struct CacheMark {
         uint64_t epoch;
 } CacheMark;
 
+#define CACHE_TICKS 16u /* a second */
+
+/* CLOCK_MONOTONIC usec as the cache keeps it. It wraps after 8 years: compare differences. */
+static inline uint32_t cache_tick(uint64_t usec) {
+        return (uint32_t)(usec * CACHE_TICKS / 1000000);
+}
+
 /* What a find yields; the slices point into the cache and are valid until the next insert. */
 typedef struct CacheHit {
-        int64_t link_id;      /* 0: the code is known not to redirect */
-        CacheMark mark;       /* taken before the fill read the store */
-        uint32_t counter;     /* of the code in the host page, below 65,536 */
-        uint32_t expires_sec; /* CLOCK_MONOTONIC */
-        Slice location;       /* the target */
-        Slice tail;           /* "Location: <target>\r\n\r\n": ends a response's head */
+        int64_t link_id;    /* 0: the code is known not to redirect */
+        CacheMark mark;     /* taken before the fill read the store */
+        uint32_t counter;   /* of the code in the host page, below 65,536 */
+        uint32_t read_tick; /* when what it says was known to be right, see cache_tick() */
+        Slice location;     /* the target */
+        Slice tail;         /* "Location: <target>\r\n\r\n": ends a response's head */
 } CacheHit;
 
 typedef struct CacheFill {
@@ -39,7 +46,7 @@ typedef struct CacheFill {
         Slice location;
         CacheMark mark;
         uint32_t counter;
-        uint32_t expires_sec;
+        uint32_t read_tick;
 } CacheFill;
 
 typedef struct CacheStats {
@@ -57,7 +64,7 @@ int redirect_cache_new(uint64_t size, RedirectCache **ret) _must_check_;
 RedirectCache *redirect_cache_free(RedirectCache *cache);
 DEFINE_CLEANUP(RedirectCache, redirect_cache_free)
 
-/* Finds code; freshness is the caller's to judge (host_page_fresh(), expires_sec). A hit counts as
+/* Finds code; freshness is the caller's to judge (host_page_fresh(), read_tick). A hit counts as
  * a use for the eviction. */
 bool redirect_cache_find(RedirectCache *cache, Slice code, CacheHit *ret);
 

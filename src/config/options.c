@@ -15,6 +15,7 @@
 #include "basic/number.h"
 #include "basic/slice.h"
 #include "config/options.h"
+#include "config/redis-place.h"
 #include "limit/rate.h"
 
 #define KIB (1ULL << 10)
@@ -131,6 +132,12 @@ static int check_limit(const char *value) {
         return strcmp(value, "auto") == 0 ? 0 : limit_rate_parse(slice_from_string(value), &rate);
 }
 
+static int check_redis(const char *value) {
+        RedisPlace place;
+
+        return value[0] == '\0' ? 0 : redis_place_parse(value, &place);
+}
+
 /* ---- the table ---- */
 
 /* The choices are in the order of SpoolSync and SpoolOnFull in clicks/spool.h, and of the levels in
@@ -229,6 +236,45 @@ const ConfigOption options_table[] = {
                                 .min = 256 * KIB,
                                 .max = TIB,
                                 .help = "Memory of the redirect cache",
+                },
+                {
+                                .section = "Cache",
+                                .key = "Redis",
+                                .type = CONFIG_TEXT,
+                                .offset = offsetof(Options, cache.redis),
+                                .initial = "",
+                                .check = check_redis,
+                                .allowed = "unix:/path, redis://HOST or redis://HOST:PORT/DATABASE",
+                                .help = "A Redis that all hosts share as a second cache; empty: "
+                                        "none",
+                },
+                {
+                                .section = "Cache",
+                                .key = "RedisTTL",
+                                .type = CONFIG_SPAN,
+                                .offset = offsetof(Options, cache.redis_ttl_usec),
+                                .initial = "600s",
+                                .min = USEC_PER_SEC,
+                                .max = 24 * 3600 * USEC_PER_SEC,
+                                .help = "How long a link stays in Redis",
+                },
+                {
+                                .section = "Cache",
+                                .key = "RedisTimeout",
+                                .type = CONFIG_SPAN,
+                                .offset = offsetof(Options, cache.redis_timeout_usec),
+                                .initial = "100ms",
+                                .min = USEC_PER_MSEC,
+                                .max = 10 * USEC_PER_SEC,
+                                .help = "How long Redis is waited for",
+                },
+                {
+                                .section = "Cache",
+                                .key = "WarmUp",
+                                .type = CONFIG_BOOL,
+                                .offset = offsetof(Options, cache.warm_up),
+                                .initial = "yes",
+                                .help = "Fill the caches at the start, in the background",
                 },
                 {
                                 .section = "Clicks",

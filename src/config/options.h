@@ -20,6 +20,10 @@ typedef struct Options {
         } store;
         struct {
                 uint64_t size; /* bytes */
+                char *redis;   /* "": none */
+                uint64_t redis_ttl_usec;
+                uint64_t redis_timeout_usec;
+                bool warm_up;
         } cache;
         struct {
                 char *directory; /* "": from $STATE_DIRECTORY */

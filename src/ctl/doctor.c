@@ -6,16 +6,19 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "basic/clock.h"
+#include "cache/redis.h"
 #include "ctl/output.h"
 #include "ctl/verbs.h"
 
 #define HEARTBEAT_LATE_USEC (5 * USEC_PER_SEC) /* an instance beats once a second */
+#define REDIS_WAIT_USEC     USEC_PER_SEC
 #define OWN_PREFIX          "shortenerctl-"
 
 typedef struct Doctor {
@@ -74,6 +77,58 @@ static void check_store(Doctor *doctor) {
                 add_part(doctor, "store", false, "%.*s",
                          SLICE_ARG(slice_trim(buffer_slice(&message))));
         buffer_done(&message);
+}
+
+static bool open_redis(Doctor *doctor, Redis **ret) {
+        const Options *options = &doctor->ctl->options;
+        _cleanup_free_ char *password = NULL;
+        RedisOptions redis = {
+                        .place = options->cache.redis,
+                        .ttl_usec = options->cache.redis_ttl_usec,
+                        .timeout_usec = REDIS_WAIT_USEC,
+        };
+        int r = redis_password(&password);
+
+        if (r < 0) {
+                add_part(doctor, "redis", false, "its password cannot be read: %s", strerror(-r));
+                return false;
+        }
+        redis.password = password;
+        r = redis_new(&redis, ret);
+        if (r < 0)
+                add_part(doctor, "redis", false, "%s: %s", redis.place, strerror(-r));
+        return r == 0;
+}
+
+static void check_redis(Doctor *doctor) {
+        _cleanup_(redis_free_p) Redis *redis = NULL;
+        const char *place = doctor->ctl->options.cache.redis;
+        unsigned major = 0, minor = 0;
+        RedisStats stats;
+        int r = 0;
+
+        if (!*place || !open_redis(doctor, &redis))
+                return;
+        if (redis_wants_address(redis) && redis_look_up(redis) < 0) {
+                add_part(doctor, "redis", false, "%s: there is no host of this name", place);
+                return;
+        }
+        (void)signal(SIGPIPE, SIG_IGN); /* hiredis writes without MSG_NOSIGNAL */
+        r = redis_connect(redis, REDIS_WAIT_USEC);
+        if (r == 0)
+                r = redis_version(redis, &major, &minor);
+        redis_stats(redis, &stats);
+        if (r == -EHOSTDOWN)
+                add_part(doctor, "redis", false,
+                         "%s: %s: redirects that are not cached go to the store; see its journal",
+                         place, *redis_why(redis) ? redis_why(redis) : "no answer");
+        else if (r < 0 || major < 6 || (major == 6 && minor < 2))
+                add_part(doctor, "redis", false,
+                         "%s: version %u.%u: install 6.2 or newer, which can keep links", place,
+                         major, minor);
+        else
+                add_part(doctor, "redis", true, "%s: version %u.%u, answers in %.1f ms", place,
+                         major, minor, (double)stats.latency_usec / (double)USEC_PER_MSEC);
 }
 
 static void check_spool(Doctor *doctor, const HostSlotInfo *slot) {
@@ -195,6 +250,7 @@ int verb_doctor(Ctl *ctl) {
         if (configured == EXIT_DONE) {
                 add_part(&doctor, "configuration", true, "read");
                 check_store(&doctor);
+                check_redis(&doctor);
                 check_page(&doctor);
         } else {
                 add_part(&doctor, "configuration", false, "%.*s",

@@ -8,6 +8,7 @@
 
 #include <systemd/sd-event.h>
 
+#include "cache/redis.h"
 #include "clicks/shipper.h"
 #include "config/options.h"
 #include "daemon/routes.h"
@@ -42,6 +43,7 @@ typedef struct Manager {
         HostPage *page;
         HostSlot *slot;
         Store *store;
+        Redis *redis; /* NULL: none is configured; the resolver's */
         RedirectCache *cache;
         Spool *spool;
         Shipper *shipper;

@@ -179,6 +179,7 @@ void manager_done(Manager *manager) {
         manager->spool = spool_free(manager->spool);
         manager->calls = outbox_free(manager->calls);
         manager->lookups = outbox_free(manager->lookups);
+        manager->redis = redis_free(manager->redis);
         manager->store = store_free(manager->store);
         manager->slot = host_slot_release(manager->slot);
         manager->page = host_page_free(manager->page);

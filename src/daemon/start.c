@@ -249,6 +249,39 @@ static int start_shipper(Manager *manager) {
                            manager->spool, &manager->shipper);
 }
 
+static int start_redis(Manager *manager) {
+        _cleanup_free_ char *password = NULL;
+        RedisOptions options = {
+                        .place = manager->options.cache.redis,
+                        .ttl_usec = manager->options.cache.redis_ttl_usec,
+                        .timeout_usec = manager->options.cache.redis_timeout_usec,
+        };
+        int r;
+
+        if (!*options.place)
+                return 0;
+        r = redis_password(&password);
+        if (r < 0)
+                return fail(EXIT_CONFIG, "credential redis-password", strerror(-r));
+        options.password = password;
+        r = redis_new(&options, &manager->redis);
+        return r < 0 ? fail(EXIT_FAILURE, "[Cache] Redis=", strerror(-r)) : 0;
+}
+
+static int start_resolver(Manager *manager) {
+        ResolverOptions options = {
+                        .queue_max = LOOKUPS_MAX,
+                        .timeout_usec = manager->options.store.timeout_usec,
+                        .store = manager->store,
+                        .page = manager->page,
+                        .done = manager->lookups,
+                        .redis = manager->redis,
+                        .redis_ttl_usec = manager->options.cache.redis_ttl_usec,
+        };
+
+        return resolver_new(&options, &manager->resolver);
+}
+
 static int start_threads(Manager *manager) {
         PoolOptions pool = {.n_workers = (unsigned)manager->options.server.workers,
                             .queue_max = QUEUE_MAX};
@@ -267,8 +300,7 @@ static int start_threads(Manager *manager) {
                 r = pool_new(&pool, manager->store, manager->page, manager->slot, manager->calls,
                              &manager->pool);
         if (r == 0)
-                r = resolver_new(LOOKUPS_MAX, manager->options.store.timeout_usec, manager->store,
-                                 manager->page, manager->lookups, &manager->resolver);
+                r = start_resolver(manager);
         return r < 0 ? fail(EXIT_FAILURE, "threads", strerror(-r)) : 0;
 }
 
@@ -321,7 +353,8 @@ int manager_start(Manager *manager, const Arguments *arguments) {
                         start_tables,         find_runtime_directory,
                         find_spool_directory, start_page,
                         start_spool,          start_store,
-                        start_server,         start_threads,
+                        start_server,         start_redis,
+                        start_threads,
         };
         int r;
 

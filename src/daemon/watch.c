@@ -80,15 +80,22 @@ static void notify_status(Manager *manager, uint64_t now_usec) {
         int percent = hit_percent(manager);
         ShipperStats stats;
         char text[sizeof manager->status], hits[32] = "";
+        const char *redis = "";
+        RedisStats redis_now;
 
         if (span < STATUS_USEC)
                 return;
         shipper_stats(manager->shipper, &stats);
         if (percent >= 0)
                 (void)snprintf(hits, sizeof hits, "hit %d %%, ", percent);
-        (void)snprintf(text, sizeof text, "STATUS=%ju req/s, %sstore %s, %ju clicks pending",
+        if (manager->redis) {
+                redis_stats(manager->redis, &redis_now);
+                redis = redis_now.up ? "redis up, " : "redis away, ";
+        }
+        (void)snprintf(text, sizeof text, "STATUS=%ju req/s, %sstore %s, %s%ju clicks pending",
                        (uintmax_t)((requests - manager->requests_at_status) * USEC_PER_SEC / span),
-                       hits, store_is_up(manager->store) ? "up" : "away", (uintmax_t)stats.pending);
+                       hits, store_is_up(manager->store) ? "up" : "away", redis,
+                       (uintmax_t)stats.pending);
         manager->requests_at_status = requests;
         manager->status_usec = now_usec;
         if (strcmp(text, manager->status) == 0)
@@ -146,6 +153,22 @@ static void collect_cache(Manager *manager) {
         metric_set(manager->metrics, METRIC_ACTIVE_URLS, (double)MAX(resolver.active_urls, 0));
 }
 
+static void collect_redis(Manager *manager) {
+        RedisStats redis = {0};
+
+        if (manager->redis)
+                redis_stats(manager->redis, &redis);
+        metric_set(manager->metrics, METRIC_CACHE_REDIS_HITS, (double)redis.n_hits);
+        metric_set(manager->metrics, METRIC_CACHE_REDIS_MISSES, (double)redis.n_misses);
+        metric_set(manager->metrics, METRIC_REDIS_UP, redis.up ? 1 : 0);
+        metric_set(manager->metrics, METRIC_REDIS_CIRCUIT, manager->redis && !redis.up ? 1 : 0);
+        metric_set(manager->metrics, METRIC_REDIS_LATENCY,
+                   (double)redis.latency_usec / (double)USEC_PER_SEC);
+        metric_set(manager->metrics, METRIC_REDIS_FAILURES, (double)redis.n_failures);
+        metric_set(manager->metrics, METRIC_REDIS_REFUSALS, (double)redis.n_refused);
+        metric_set(manager->metrics, METRIC_REDIS_BAD, (double)redis.n_bad);
+}
+
 static void collect_clicks(Manager *manager) {
         uint64_t now = clock_realtime_usec();
         ShipperStats shipper;
@@ -174,6 +197,7 @@ void manager_collect_metrics(Manager *manager) {
         HttpServerStats server;
 
         collect_cache(manager);
+        collect_redis(manager);
         collect_clicks(manager);
         manager_collect_limits(manager);
         http_server_stats(manager->server, &server);

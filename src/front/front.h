@@ -14,7 +14,9 @@
 #include "store/store.h"
 #include "work/resolver.h"
 
-#define FRONT_ENTRY_SEC 600u /* no cache entry lives longer while the store answers */
+/* No cache entry lives longer while the store answers. */
+#define FRONT_ENTRY_SEC  600u
+#define FRONT_ABSENT_SEC 60u /* what is known not to redirect */
 
 typedef struct Front {
         HttpServer *server;

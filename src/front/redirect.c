@@ -15,16 +15,24 @@
 #define CODE_PATH_MAX (MODEL_CODE_MAX + 1)
 #define NOT_FOUND     "URL not found"
 
-static uint32_t now_sec(const Front *front) {
-        return (uint32_t)(http_server_now(front->server) / USEC_PER_SEC);
+/* How old an entry may be, in ticks. */
+static int32_t age_max(int64_t link_id) {
+        return (int32_t)(CACHE_TICKS * (link_id ? FRONT_ENTRY_SEC : FRONT_ABSENT_SEC));
+}
+
+static bool is_unchanged(const Front *front, const CacheHit *hit) {
+        HostMark mark = {hit->mark.generation, hit->mark.epoch};
+
+        return host_page_fresh(front->page, hit->counter, mark);
 }
 
 /* Entries outlive their time while the store cannot be asked. */
 static bool is_fresh(const Front *front, const CacheHit *hit) {
-        HostMark mark = {hit->mark.generation, hit->mark.epoch};
+        uint32_t now = cache_tick(http_server_now(front->server));
 
-        return host_page_fresh(front->page, hit->counter, mark) &&
-               (hit->expires_sec > now_sec(front) || !store_is_up(front->store));
+        return is_unchanged(front, hit) &&
+               ((int32_t)(now - hit->read_tick) < age_max(hit->link_id) ||
+                !store_is_up(front->store));
 }
 
 static char *put(char *p, Slice s) {
@@ -200,6 +208,17 @@ static bool location_safe(Slice location) {
         return location.len > 0;
 }
 
+/* The store did not answer: an entry whose time was over, but which did not change, still does. */
+static void answer_unasked(Front *front, const Lookup *lookup) {
+        CacheHit hit;
+
+        if (redirect_cache_find(front->cache, lookup->code, &hit) && hit.link_id != 0 &&
+            is_unchanged(front, &hit))
+                answer_found(front, lookup->exchange, hit.link_id, hit.location, true);
+        else
+                front_redirect_error(lookup->exchange, 503, problem_generic_text(503));
+}
+
 void front_redirect_resolved(Front *front, Lookup *lookup) {
         CacheFill fill = {
                         .code = lookup->code,
@@ -207,7 +226,7 @@ void front_redirect_resolved(Front *front, Lookup *lookup) {
                         .location = lookup->location,
                         .mark = {lookup->mark.generation, lookup->mark.epoch},
                         .counter = lookup->counter,
-                        .expires_sec = now_sec(front) + FRONT_ENTRY_SEC,
+                        .read_tick = cache_tick(lookup->read_usec),
         };
 
         if (lookup->result == 0 && (lookup->link_id == 0 || location_safe(lookup->location)))
@@ -215,9 +234,10 @@ void front_redirect_resolved(Front *front, Lookup *lookup) {
         if (lookup->expired)
                 return;
         if (lookup->result != 0)
-                front_redirect_error(lookup->exchange, 503, problem_generic_text(503));
+                answer_unasked(front, lookup);
         else if (lookup->link_id == 0 || !location_safe(lookup->location))
                 answer_missing(front, lookup->exchange);
         else
-                answer_found(front, lookup->exchange, lookup->link_id, lookup->location, false);
+                answer_found(front, lookup->exchange, lookup->link_id, lookup->location,
+                             lookup->from_redis);
 }

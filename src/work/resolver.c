@@ -2,7 +2,9 @@
 
 /*
  * The resolver, see the header. A batch is sorted by code, so that equal codes stand together and
- * cost one place in the query. Freshness: the marks are taken before the read begins (coherence).
+ * cost one place in the query. Freshness: the marks are taken before the read begins. Redis is
+ * asked only for codes whose counter has not moved for longer than anything lives there: then
+ * nothing in it can be older than the last change (coherence).
  */
 
 #include "work/resolver.h"
@@ -12,18 +14,40 @@
 #include <stdlib.h>
 
 #include "basic/clock.h"
+#include "cache/redis-value.h"
+#include "sys/log.h"
 #include "work/thread.h"
 
-#define BATCH_MAX 512u /* lookups answered by one query */
+#define BATCH_MAX REDIS_BATCH_MAX /* lookups answered by one query */
 #define PING_USEC USEC_PER_SEC
 
+/* A counter is quiet when it has not moved for 1.1 times the TTL and what clocks may differ by. */
+#define QUIET_USEC(ttl) ((ttl) + (ttl) / 10 + REDIS_CLOCK_SEC * USEC_PER_SEC)
+
+#define MESSAGE_REDIS_AWAY "8e1f6f0a7f3b4c0b9d6a5a3e0c7d2b41"
+#define MESSAGE_REDIS_BACK "d4a7c2b95e1848b7a0c36f1d8e2b5a90"
+
+/* One distinct code of a batch. */
+typedef struct Question {
+        Link link;
+        uint32_t counter;
+        HostMark mark;
+        uint64_t read_usec;
+        int result;
+        bool answered, from_redis;
+        size_t first, n; /* its lookups in the sorted batch */
+} Question;
+
 struct Resolver {
-        Store *store;
-        HostPage *page;
+        ResolverOptions options;
         Inbox *inbox;
-        Outbox *done;
         Thread *thread;
         StoreSession *session;
+        Lookup *batch[BATCH_MAX];
+        Question questions[BATCH_MAX];
+        size_t n_questions;
+        Link rest[BATCH_MAX]; /* what the store is asked for */
+        bool redis_was_up;    /* as last logged */
         atomic_uint_fast64_t timeout_usec;
         uint64_t pinged_usec; /* CLOCK_MONOTONIC */
         Arena arena;
@@ -42,7 +66,7 @@ static int resolver_session(Resolver *resolver, uint64_t deadline_usec) {
         int r;
 
         if (!resolver->session) {
-                r = store_session_new(resolver->store, NULL, &resolver->session);
+                r = store_session_new(resolver->options.store, NULL, &resolver->session);
                 if (r < 0)
                         return r;
         }
@@ -50,55 +74,124 @@ static int resolver_session(Resolver *resolver, uint64_t deadline_usec) {
         return 0;
 }
 
-/* The distinct codes of the sorted batch as links to be filled. */
-static size_t distinct_links(Lookup **batch, size_t n, Link *ret) {
-        size_t n_links = 0;
+/* ---- a batch ---- */
 
-        for (size_t i = 0; i < n; i++)
-                if (i == 0 || !slice_equal(batch[i]->code, batch[i - 1]->code))
-                        ret[n_links++] = (Link){.code = batch[i]->code};
-        return n_links;
-}
+/* Sorts the batch, and takes the mark of each distinct code. */
+static void begin_batch(Resolver *resolver, size_t n) {
+        uint64_t now = clock_monotonic_usec();
 
-static void lookup_answer(Lookup *lookup, int result, const Link *link) {
-        Slice location = SLICE_NONE;
+        qsort(resolver->batch, n, sizeof *resolver->batch, lookup_compare);
+        resolver->n_questions = 0;
+        for (size_t i = 0; i < n; i++) {
+                Slice code = resolver->batch[i]->code;
+                Question *q = resolver->questions + resolver->n_questions;
 
-        if (result == 0 && link->id != 0 && link->is_active) {
-                /* Copied: the batch's arena is reset, and another lookup may share the link. */
-                location = arena_dup(&lookup->exchange->arena, link->location);
-                if (!location.data)
-                        result = -ENOMEM;
+                if (i > 0 && slice_equal(code, q[-1].link.code)) {
+                        q[-1].n++;
+                        continue;
+                }
+                *q = (Question){.read_usec = now, .first = i, .n = 1};
+                /* Copied: lookups are gone when what was found is put into Redis. */
+                q->link.code = arena_dup(&resolver->arena, code);
+                if (!q->link.code.data)
+                        q->link.code = code;
+                q->counter = host_counter(code);
+                q->mark = host_page_mark(resolver->options.page, q->counter);
+                resolver->n_questions++;
         }
-        lookup->result = result;
-        lookup->link_id = location.data ? link->id : 0;
-        lookup->location = location;
 }
 
-static void resolve(Resolver *resolver, Lookup **batch, size_t n) {
-        Link links[BATCH_MAX];
-        size_t n_links, at = 0;
+/* Hands one code's answer to its lookups: they are the loop's afterwards. */
+static void deliver(Resolver *resolver, const Question *q) {
+        for (size_t i = q->first; i < q->first + q->n; i++) {
+                Lookup *lookup = resolver->batch[i];
+                Slice location = SLICE_NONE;
+
+                lookup->result = q->result;
+                if (q->result == 0 && q->link.id != 0 && q->link.is_active) {
+                        /* Copied: the batch's arena is reset. */
+                        location = arena_dup(&lookup->exchange->arena, q->link.location);
+                        if (!location.data)
+                                lookup->result = -ENOMEM;
+                }
+                lookup->mark = q->mark;
+                lookup->counter = q->counter;
+                lookup->read_usec = q->read_usec;
+                lookup->from_redis = q->from_redis;
+                lookup->link_id = location.data ? q->link.id : 0;
+                lookup->location = location;
+                outbox_push(resolver->options.done, &lookup->node);
+        }
+}
+
+static void ask_redis(Resolver *resolver) {
+        uint64_t quiet_usec = QUIET_USEC(resolver->options.redis_ttl_usec);
+        Link *links[BATCH_MAX];
+        size_t n = 0;
+
+        (void)redis_tend(resolver->options.redis);
+        for (size_t i = 0; i < resolver->n_questions; i++) {
+                Question *q = resolver->questions + i;
+
+                if (host_page_quiet_usec(resolver->options.page, q->counter) > quiet_usec)
+                        links[n++] = &q->link;
+        }
+        if (n == 0 || redis_get(resolver->options.redis, &resolver->arena, links, n) <= 0)
+                return;
+        for (size_t i = 0; i < resolver->n_questions; i++) {
+                Question *q = resolver->questions + i;
+
+                if (q->link.id == 0)
+                        continue;
+                q->from_redis = q->answered = true;
+                deliver(resolver, q);
+        }
+}
+
+/* Asks the store for what is not answered yet. How many links it was asked for, in rest[]. */
+static size_t ask_store(Resolver *resolver) {
+        uint64_t now = clock_monotonic_usec();
+        size_t n = 0, at = 0;
         int r;
 
-        qsort(batch, n, sizeof *batch, lookup_compare);
-        for (size_t i = 0; i < n; i++) {
-                batch[i]->counter = host_counter(batch[i]->code);
-                batch[i]->mark = host_page_mark(resolver->page, batch[i]->counter);
-        }
-        n_links = distinct_links(batch, n, links);
-        r = resolver_session(resolver,
-                             clock_monotonic_usec() + atomic_load(&resolver->timeout_usec));
+        for (size_t i = 0; i < resolver->n_questions; i++)
+                if (!resolver->questions[i].answered)
+                        resolver->rest[n++] = (Link){.code = resolver->questions[i].link.code};
+        if (n == 0)
+                return 0;
+        r = resolver_session(resolver, now + atomic_load(&resolver->timeout_usec));
         if (r == 0)
-                r = store_urls_by_codes(resolver->session, &resolver->arena, links, n_links);
+                r = store_urls_by_codes(resolver->session, &resolver->arena, resolver->rest, n);
         atomic_fetch_add_explicit(&resolver->n_queries, 1, memory_order_relaxed);
-        for (size_t i = 0; i < n; i++) {
-                if (i > 0 && !slice_equal(batch[i]->code, batch[i - 1]->code))
-                        at++;
-                lookup_answer(batch[i], r, links + at);
+        for (size_t i = 0; i < resolver->n_questions; i++) {
+                Question *q = resolver->questions + i;
+
+                if (q->answered)
+                        continue;
+                q->link = resolver->rest[at++];
+                q->read_usec = now;
+                q->result = r;
+                deliver(resolver, q);
         }
-        for (size_t i = 0; i < n; i++)
-                outbox_push(resolver->done, &batch[i]->node);
+        return r == 0 ? n : 0;
+}
+
+static void resolve(Resolver *resolver, size_t n) {
+        uint64_t read_usec;
+        size_t n_rest;
+
+        begin_batch(resolver, n);
+        if (resolver->options.redis)
+                ask_redis(resolver);
+        read_usec = clock_realtime_usec();
+        n_rest = ask_store(resolver);
+        if (resolver->options.redis && n_rest > 0 && !resolver->arena.overflow)
+                redis_put(resolver->options.redis, &resolver->arena, resolver->rest, n_rest,
+                          read_usec);
         arena_reset(&resolver->arena);
 }
+
+/* ---- when nothing waits ---- */
 
 static void ping(Resolver *resolver) {
         uint64_t start = clock_monotonic_usec();
@@ -114,15 +207,35 @@ static void ping(Resolver *resolver) {
         resolver->pinged_usec = clock_monotonic_usec();
 }
 
+/* Redis' state goes to the log when it changes. Returns how long the thread may sleep. */
+static uint64_t tend_redis(Resolver *resolver) {
+        Redis *redis = resolver->options.redis;
+        uint64_t usec;
+
+        if (!redis)
+                return PING_USEC;
+        usec = redis_tend(redis);
+        if (redis_is_up(redis) == resolver->redis_was_up)
+                return MIN(usec, PING_USEC);
+        resolver->redis_was_up = !resolver->redis_was_up;
+        if (resolver->redis_was_up)
+                log_entry(LOG_NOTICE, MESSAGE_REDIS_BACK, NULL, 0, "redis is up");
+        else
+                log_entry(LOG_WARNING, MESSAGE_REDIS_AWAY, NULL, 0,
+                          "redis is away: %s: redirects that are not cached go to the store",
+                          redis_why(redis));
+        return MIN(usec, PING_USEC);
+}
+
 static void resolver_run(void *userdata) {
         Resolver *resolver = userdata;
-        Lookup *batch[BATCH_MAX];
         ListNode waiting;
         bool any;
 
         list_init(&waiting);
         do {
-                any = inbox_take_all(resolver->inbox, PING_USEC, &waiting);
+                any = inbox_take_all(resolver->inbox, MAX(tend_redis(resolver), USEC_PER_MSEC),
+                                     &waiting);
                 while (!list_empty(&waiting)) {
                         size_t n = 0;
 
@@ -130,29 +243,26 @@ static void resolver_run(void *userdata) {
                                 ListNode *node = list_first(&waiting);
 
                                 list_remove(node);
-                                batch[n++] = LIST_ENTRY(node, Lookup, node);
+                                resolver->batch[n++] = LIST_ENTRY(node, Lookup, node);
                         }
-                        resolve(resolver, batch, n);
+                        resolve(resolver, n);
                 }
                 if (clock_monotonic_usec() - resolver->pinged_usec >= PING_USEC)
                         ping(resolver);
         } while (any || !inbox_closed(resolver->inbox));
 }
 
-int resolver_new(size_t queue_max, uint64_t timeout_usec, Store *store, HostPage *page,
-                 Outbox *done, Resolver **ret) {
+int resolver_new(const ResolverOptions *options, Resolver **ret) {
         _cleanup_(resolver_free_p) Resolver *resolver = calloc(1, sizeof *resolver);
         int r;
 
         if (!resolver)
                 return -ENOMEM;
-        resolver->store = store;
-        resolver->page = page;
-        resolver->done = done;
-        atomic_init(&resolver->timeout_usec, timeout_usec);
+        resolver->options = *options;
+        atomic_init(&resolver->timeout_usec, options->timeout_usec);
         atomic_init(&resolver->active_urls, -1);
         arena_init(&resolver->arena, 0);
-        r = inbox_new(queue_max, &resolver->inbox);
+        r = inbox_new(options->queue_max, &resolver->inbox);
         if (r < 0)
                 return r;
         r = thread_start("resolver", resolver_run, resolver, &resolver->thread);

@@ -3,11 +3,14 @@
 
 /*
  * The resolver: one thread that answers redirect misses. It takes all waiting lookups at once, asks
- * the store for their distinct codes in one query, and hands the answers back together, with the
- * marks that it took before it read. When nothing waits it pings the store once a second and reads
- * the kept totals, so that /health and the metrics need no store.
+ * Redis for those of their distinct codes that have not changed lately, the store for the rest,
+ * each in one query, and hands the answers back together, with the marks that it took before it
+ * read. What it read from the store it puts into Redis, after it has answered. When nothing waits
+ * it pings the store once a second and reads the kept totals, so that /health and the metrics need
+ * no store.
  */
 
+#include "cache/redis.h"
 #include "host/page.h"
 #include "http/message.h"
 #include "store/store.h"
@@ -26,9 +29,21 @@ typedef struct Lookup {
         int result; /* 0, or the store's negative one */
         HostMark mark;
         uint32_t counter;
+        uint64_t read_usec; /* CLOCK_MONOTONIC: the answer was right at this time, or later */
+        bool from_redis;
         int64_t link_id; /* 0: no active link */
         Slice location;  /* in the exchange's arena */
 } Lookup;
+
+typedef struct ResolverOptions {
+        size_t queue_max; /* lookups that may wait */
+        uint64_t timeout_usec;
+        Store *store;
+        HostPage *page;
+        Outbox *done; /* where answered lookups go */
+        Redis *redis; /* the thread's own from now on; NULL: none */
+        uint64_t redis_ttl_usec;
+} ResolverOptions;
 
 typedef struct ResolverStats {
         uint64_t n_queries;  /* of the store */
@@ -38,8 +53,8 @@ typedef struct ResolverStats {
 
 typedef struct Resolver Resolver;
 
-int resolver_new(size_t queue_max, uint64_t timeout_usec, Store *store, HostPage *page,
-                 Outbox *done, Resolver **ret) _must_check_;
+/* What it is given must outlive it. */
+int resolver_new(const ResolverOptions *options, Resolver **ret) _must_check_;
 Resolver *resolver_free(Resolver *resolver);
 DEFINE_CLEANUP(Resolver, resolver_free)
 

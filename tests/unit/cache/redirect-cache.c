@@ -35,7 +35,7 @@ static void put(RedirectCache *cache, Slice code, int64_t id, Slice location) {
                           .location = location,
                           .mark = {(uint64_t)id * 3, (uint64_t)id * 5},
                           .counter = (uint32_t)id & 0xffff,
-                          .expires_sec = 77};
+                          .read_tick = 77};
 
         redirect_cache_insert(cache, &fill);
 }
@@ -52,7 +52,7 @@ static void test_hit_and_miss(void **state _unused_) {
         assert_int_equal(hit.mark.generation, 21);
         assert_int_equal(hit.mark.epoch, 35);
         assert_int_equal(hit.counter, 7);
-        assert_int_equal(hit.expires_sec, 77);
+        assert_int_equal(hit.read_tick, 77);
         assert_true(slice_equal(hit.location, SLICE("https://example.com/")));
         assert_true(slice_equal(hit.tail, SLICE("Location: https://example.com/\r\n\r\n")));
         assert_false(redirect_cache_find(cache, SLICE("ABC"), &hit));

@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "basic/clock.h"
 #include "config/options.h"
 
 static int load(const char *assignment, Options *ret, char **ret_error) {
@@ -58,6 +59,10 @@ static void test_defaults(void **state) {
         assert_string_equal(options.store.url, "sqlite:/var/lib/shortener/shortener.db");
         assert_int_equal(options.store.timeout_usec, 1000000);
         assert_int_equal(options.cache.size, 64 << 20);
+        assert_string_equal(options.cache.redis, "");
+        assert_int_equal(options.cache.redis_ttl_usec, 600 * USEC_PER_SEC);
+        assert_int_equal(options.cache.redis_timeout_usec, 100 * USEC_PER_MSEC);
+        assert_true(options.cache.warm_up);
         assert_string_equal(options.clicks.directory, "");
         assert_int_equal(options.clicks.sync, 0);
         assert_int_equal(options.clicks.sync_interval_usec, 20000);
@@ -93,6 +98,16 @@ static void test_good(void **state) {
                         "Store.Timeout=10ms",
                         "Store.Timeout=1min",
                         "Cache.Size=256K",
+                        "Cache.Redis=",
+                        "Cache.Redis=unix:/run/redis/redis.sock",
+                        "Cache.Redis=redis://cache.example",
+                        "Cache.Redis=redis://127.0.0.1:6379",
+                        "Cache.Redis=redis://127.0.0.1/",
+                        "Cache.Redis=redis://[::1]:6379/3",
+                        "Cache.Redis=redis://[::1]",
+                        "Cache.RedisTTL=1",
+                        "Cache.RedisTimeout=10s",
+                        "Cache.WarmUp=no",
                         "Clicks.Directory=/tmp/spool",
                         "Clicks.Sync=always",
                         "Clicks.Sync=off",
@@ -167,6 +182,26 @@ static void test_bad(void **state) {
                         "Store.Timeout=soon",
                         "Cache.Size=1K",
                         "Cache.Size=2T",
+                        "Cache.Redis=unix:redis.sock",
+                        "Cache.Redis=unix:/",
+                        "Cache.Redis=/run/redis.sock",
+                        "Cache.Redis=redis://",
+                        "Cache.Redis=redis://:6379",
+                        "Cache.Redis=redis://cache.example:0",
+                        "Cache.Redis=redis://cache.example:65536",
+                        "Cache.Redis=redis://cache.example:",
+                        "Cache.Redis=redis://cache.example/one",
+                        "Cache.Redis=redis://cache.example/65536",
+                        "Cache.Redis=redis://user:secret@cache.example",
+                        "Cache.Redis=redis://::1:6379",
+                        "Cache.Redis=redis://[::1",
+                        "Cache.Redis=redis://[::1]6379",
+                        "Cache.Redis=redis://[]:6379",
+                        "Cache.Redis=redis://two words",
+                        "Cache.RedisTTL=999ms",
+                        "Cache.RedisTTL=25h",
+                        "Cache.RedisTimeout=0",
+                        "Cache.WarmUp=maybe",
                         "Clicks.Directory=spool",
                         "Clicks.Sync=never",
                         "Clicks.SyncInterval=999us",
