@@ -11,11 +11,13 @@
 #include "store/store.h"
 
 typedef struct ShipperOptions {
-        const char *directory; /* the process' own spool folder */
-        uint64_t keep_usec;    /* shipped segments are kept so long ... */
-        uint64_t keep_size;    /* ... within so many bytes */
-        bool adopt_neighbours; /* ship dead slots' folders too */
-        uint64_t chores_usec;  /* between looks at marks and neighbours; 0: a second */
+        const char *directory;     /* the process' own spool folder */
+        uint64_t keep_usec;        /* shipped segments are kept so long ... */
+        uint64_t keep_size;        /* ... within so many bytes */
+        bool adopt_neighbours;     /* ship dead slots' folders too */
+        bool tidy_events;          /* keep the store's partitions of visits in order */
+        uint64_t keep_events_usec; /* visits older than that are dropped there; 0: never */
+        uint64_t chores_usec;      /* between looks at marks and neighbours; 0: a second */
 } ShipperOptions;
 
 typedef struct ShipperStats {

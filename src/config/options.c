@@ -120,10 +120,13 @@ static int check_base_url(const char *value) {
 }
 
 static int check_store_url(const char *value) {
-        Slice prefix = SLICE("sqlite:/");
+        const Slice prefixes[] = {SLICE("sqlite:/"), SLICE("postgresql://"), SLICE("postgres://")};
         Slice url = slice_from_string(value);
 
-        return slice_starts_with(url, prefix) && url.len > prefix.len ? 0 : -EINVAL;
+        for (size_t i = 0; i < ELEMENTSOF(prefixes); i++)
+                if (slice_starts_with(url, prefixes[i]) && url.len > prefixes[i].len)
+                        return 0;
+        return -EINVAL;
 }
 
 static int check_limit(const char *value) {
@@ -212,8 +215,8 @@ const ConfigOption options_table[] = {
                                 .offset = offsetof(Options, store.url),
                                 .initial = "sqlite:/var/lib/shortener/shortener.db",
                                 .check = check_store_url,
-                                .allowed = "sqlite:/absolute/path (this version has no other "
-                                           "store)",
+                                .allowed = "sqlite:/absolute/path or postgresql://..., as libpq "
+                                           "has it",
                                 .help = "The store of all instances and of shortenerctl",
                 },
                 {
@@ -226,6 +229,25 @@ const ConfigOption options_table[] = {
                                 .max = 60 * USEC_PER_SEC,
                                 .reloadable = true,
                                 .help = "Deadline of an API call, its time in the queue included",
+                },
+                {
+                                .section = "Store",
+                                .key = "Prepared",
+                                .type = CONFIG_BOOL,
+                                .offset = offsetof(Options, store.prepared),
+                                .initial = "yes",
+                                .help = "Prepared statements in PostgreSQL; no: for a pooler that "
+                                        "pools transactions",
+                },
+                {
+                                .section = "Events",
+                                .key = "Keep",
+                                .type = CONFIG_SPAN,
+                                .offset = offsetof(Options, events.keep_usec),
+                                .initial = "0",
+                                .max = 36500ULL * 86400 * USEC_PER_SEC,
+                                .help = "Visits older than this are dropped, their totals stay "
+                                        "(PostgreSQL); 0: never",
                 },
                 {
                                 .section = "Cache",

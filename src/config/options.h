@@ -17,7 +17,11 @@ typedef struct Options {
         struct {
                 char *url;
                 uint64_t timeout_usec;
+                bool prepared;
         } store;
+        struct {
+                uint64_t keep_usec; /* 0: for ever */
+        } events;
         struct {
                 uint64_t size; /* bytes */
                 char *redis;   /* "": none */

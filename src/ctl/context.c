@@ -292,6 +292,7 @@ static int open_session(Ctl *ctl, unsigned how) {
         StoreOptions options = {
                         .connect_usec = CTL_DEADLINE_USEC,
                         .create = (how & CTL_CREATE) != 0,
+                        .unprepared = !ctl->options.store.prepared,
         };
         int r;
 
@@ -307,7 +308,9 @@ static int open_session(Ctl *ctl, unsigned how) {
         }
         r = store_new(ctl->options.store.url, &options, &ctl->store);
         if (r == -EINVAL) {
-                ctl_error("[Store] URL", "\"%s\" names no store that is known: sqlite:/path",
+                ctl_error("[Store] URL",
+                          "\"%s\" names no store that is known: sqlite:/path or "
+                          "postgresql://...",
                           ctl->options.store.url);
                 return EXIT_CONFIG;
         }

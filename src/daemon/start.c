@@ -126,13 +126,18 @@ static int check_schema(StoreSession *session, const Manager *manager) {
 }
 
 static int start_store(Manager *manager) {
-        StoreOptions options = {.connect_usec = manager->options.store.timeout_usec,
-                                .create = true};
+        StoreOptions options = {
+                        .connect_usec = manager->options.store.timeout_usec,
+                        .create = true,
+                        .unprepared = !manager->options.store.prepared,
+                        .timeline_folders = {manager->runtime_directory, manager->spool_directory}};
         _cleanup_(store_session_free_p) StoreSession *session = NULL;
         int r = store_new(manager->options.store.url, &options, &manager->store);
 
         if (r < 0)
                 return fail(EXIT_CONFIG, "[Store] URL=", strerror(-r));
+        if (manager->options.events.keep_usec > 0 && !store_can_drop(manager->store))
+                log_warning("[Events] Keep=: this store has no partitions, so all visits are kept");
         r = store_session_new(manager->store, NULL, &session);
         if (r != 0) {
                 log_warning("%s: away: %s", store_url_shown(manager->store),
@@ -240,6 +245,8 @@ static int start_shipper(Manager *manager) {
                         .keep_usec = manager->options.clicks.keep_usec,
                         .keep_size = manager->options.clicks.keep_size,
                         .adopt_neighbours = true,
+                        .tidy_events = true,
+                        .keep_events_usec = manager->options.events.keep_usec,
         };
         StoreHooks hooks;
 

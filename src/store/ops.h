@@ -87,6 +87,9 @@ typedef struct StoreOps {
         int (*audit)(StoreSession *session, const StoreOffset *offsets, size_t n_offsets,
                      int64_t *rows_of_spool, StoreAudit *ret);
 
+        /* NULL: nothing to do. */
+        int (*events_tidy)(StoreSession *session, int64_t before_sec, bool *ret_more);
+
         /* NULL: the driver cannot watch. Outside of the breaker. */
         int (*watch)(StoreSession *session, uint64_t timeout_usec,
                      void (*changed)(void *userdata, Slice code), void *userdata, bool *ret_began);

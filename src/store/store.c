@@ -350,6 +350,17 @@ int store_events_import(StoreSession *session, StoreEventRow *rows, size_t n) {
         return VERB(session, events_import(session, rows, n));
 }
 
+int store_events_tidy(StoreSession *session, int64_t before_sec, bool *ret_more) {
+        *ret_more = false;
+        if (!session->store->ops->events_tidy)
+                return 0;
+        return VERB(session, events_tidy(session, before_sec, ret_more));
+}
+
+bool store_can_drop(const Store *store) {
+        return store->ops->events_tidy != NULL;
+}
+
 /* ---- everything at once, totals ---- */
 
 int store_load_begin(StoreSession *session, bool replace) {

@@ -64,9 +64,9 @@ typedef struct StoreOptions {
         /* PostgreSQL, behind a pooler that gives each transaction another connection: keep nothing
          * there, neither prepared statements nor settings. */
         bool unprepared;
-        /* PostgreSQL: where the highest timeline seen is kept, so that an old primary that comes
-         * back counts as away. Valid as long as the store; each may be NULL. */
-        const char *timeline_files[2];
+        /* PostgreSQL: folders in which a file `timeline` keeps the highest one seen, so that an old
+         * primary that comes back counts as away. Valid as long as the store; each may be NULL. */
+        const char *timeline_folders[2];
 } StoreOptions;
 
 /* url: "sqlite:/path", "postgresql://..." or "postgres://..." as libpq has them, or "fake:" (in
@@ -228,6 +228,13 @@ typedef struct StoreEventRow {
         StoreResult result; /* STORE_OK, STORE_NO_URL, STORE_REFUSED (id taken or out of range) */
 } StoreEventRow;
 int store_events_import(StoreSession *session, StoreEventRow *rows, size_t n) _must_check_;
+
+/* A step of what has to be done from time to time, by one of all processes: partitions for the days
+ * to come are made, and visits from before a time are dropped (0: none); the totals of links and
+ * lists stay exact. *ret_more: there is more to do. Without partitions (SQLite) it does nothing. */
+int store_events_tidy(StoreSession *session, int64_t before_sec, bool *ret_more) _must_check_;
+/* Can it drop visits? */
+bool store_can_drop(const Store *store);
 
 /* ---- everything at once (seed) ---- */
 

@@ -55,6 +55,15 @@ def unix_listener(path):
     return sock
 
 
+def store_url(path):
+    """A new store: a SQLite file, or with SHORTENER_TEST_STORE=postgres a database on a server that all
+    services of this program share."""
+    if os.environ.get("SHORTENER_TEST_STORE") != "postgres":
+        return "sqlite:" + path
+    import postgres  # pylint: disable=import-outside-toplevel
+    return postgres.shared().new_url()
+
+
 class Response:
     def __init__(self, status, headers, body):
         self.status = status
@@ -208,7 +217,7 @@ class Service:
         self.runtime = os.path.join(self.folder, "run")
         os.mkdir(self.runtime)
         self.database = os.path.join(self.state, "shortener.db")
-        self.url = "sqlite:" + self.database
+        self.url = store_url(self.database)
         self.config = os.path.join(self.folder, "shortener.conf")
         with open(self.config, "w"):
             pass

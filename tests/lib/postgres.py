@@ -13,6 +13,7 @@ folder of the socket is in SHORTENER_TEST_POSTGRES, the postmaster's pid in
 SHORTENER_TEST_POSTGRES_PID. Python's standard library only.
 """
 
+import atexit
 import contextlib
 import ctypes
 import glob
@@ -76,6 +77,7 @@ class Postgres:
         self.folder = own_folder("shortener-pg-")
         self.data = os.path.join(self.folder, "data")
         self.process = None
+        self.n_made = 0
         self.port = free_port() if tcp else 5432
         self.settings = {
             "listen_addresses": "127.0.0.1" if tcp else "",
@@ -212,10 +214,30 @@ class Postgres:
                 raise AssertionError(f"db migrate: {done.stdout}{done.stderr}")
         return self.url(database)
 
+    def new_url(self):
+        """The URL of a database that was made for the caller."""
+        if not self.n_made:
+            self.create("made_0")
+        self.n_made += 1
+        name = f"made_{self.n_made}"
+        self.psql(f"CREATE DATABASE {name} TEMPLATE made_0")
+        return self.url(name)
+
     def url(self, database="postgres", host=None, port=None, **parameters):
         """A connection string over the socket; host, port: another way to it."""
         query = {"host": host or self.folder, "port": port or self.port, "user": "postgres", **parameters}
         return f"postgresql:///{database}?" + urllib.parse.urlencode(query, safe="/")
+
+
+_shared = []
+
+
+def shared():
+    """A server for the whole program, ended at its end."""
+    if not _shared:
+        _shared.append(Postgres())
+        atexit.register(_shared[0].close)
+    return _shared[0]
 
 
 def main():

@@ -82,7 +82,7 @@ static int pg_ping(StoreSession *session) {
   .events_import = pg_events_import, .load_begin = pg_load_begin, .load_end = pg_load_end,      \
   .totals = pg_totals, .clicks_append = pg_clicks_append, .offset_get = pg_offset_get,          \
   .offset_list = pg_offset_list, .offset_delete = pg_offset_delete, .audit = pg_audit,          \
-  .watch = pg_watch,                                                                            \
+  .events_tidy = pg_events_tidy, .watch = pg_watch,                                             \
  }
 
 const StoreOps store_postgres_ops[] = {POSTGRES_OPS("postgresql:"), POSTGRES_OPS("postgres:")};

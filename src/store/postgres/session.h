@@ -331,5 +331,6 @@ int pg_offset_delete(StoreSession *session, const uint8_t spool[STORE_SPOOL_ID_S
 int pg_audit(StoreSession *session, const StoreOffset *offsets, size_t n_offsets,
              int64_t *rows_of_spool, StoreAudit *ret);
 
+int pg_events_tidy(StoreSession *session, int64_t before_sec, bool *ret_more);
 int pg_watch(StoreSession *session, uint64_t timeout_usec,
              void (*changed)(void *userdata, Slice code), void *userdata, bool *ret_began);

@@ -9,21 +9,26 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #include "basic/number.h"
 #include "store/postgres/session.h"
 
+#define FILE_NAME "timeline"
 #define FILE_SIZE 64 /* bytes: two numbers and a line end */
 #define FILE_MODE 0644
 
-static int read_file(const char *path, uint64_t *ret_system, uint64_t *ret_timeline) {
-        int fd = open(path, O_RDONLY | O_CLOEXEC);
-        char text[FILE_SIZE];
+static int read_file(const char *folder, uint64_t *ret_system, uint64_t *ret_timeline) {
+        char text[FILE_SIZE], path[PATH_MAX];
         Slice system, timeline;
         ssize_t n;
+        int fd;
 
+        if (snprintf(path, sizeof(path), "%s/" FILE_NAME, folder) >= (int)sizeof(path))
+                return -ENAMETOOLONG;
+        fd = open(path, O_RDONLY | O_CLOEXEC);
         if (fd < 0)
                 return -errno;
         n = read(fd, text, sizeof(text));
@@ -38,12 +43,13 @@ static int read_file(const char *path, uint64_t *ret_system, uint64_t *ret_timel
 }
 
 /* What cannot be written is written the next time; the process itself remembers. */
-static void write_file(const char *path, uint64_t system, uint64_t timeline) {
-        char text[FILE_SIZE], temporary[4096];
-        int fd, len, n;
+static void write_file(const char *folder, uint64_t system, uint64_t timeline) {
+        char text[FILE_SIZE], path[PATH_MAX], temporary[PATH_MAX];
+        int fd, len;
 
-        n = snprintf(temporary, sizeof(temporary), "%s.%d", path, (int)getpid());
-        if (n < 0 || (size_t)n >= sizeof(temporary))
+        if (snprintf(path, sizeof(path), "%s/" FILE_NAME, folder) >= (int)sizeof(path) ||
+            snprintf(temporary, sizeof(temporary), "%s/" FILE_NAME ".%d", folder, (int)gettid()) >=
+                            (int)sizeof(temporary))
                 return;
         len = snprintf(text, sizeof(text), "%llu %llu\n", (unsigned long long)system,
                        (unsigned long long)timeline);
@@ -60,11 +66,11 @@ static uint64_t highest_of(Store *store, uint64_t system) {
         PgStore *pg = store->data;
         uint64_t highest = atomic_load(&pg->system) == system ? atomic_load(&pg->timeline) : 0;
 
-        for (size_t i = 0; i < ELEMENTSOF(store->options.timeline_files); i++) {
-                const char *path = store->options.timeline_files[i];
+        for (size_t i = 0; i < ELEMENTSOF(store->options.timeline_folders); i++) {
+                const char *folder = store->options.timeline_folders[i];
                 uint64_t its_system = 0, its_timeline = 0;
 
-                if (path && read_file(path, &its_system, &its_timeline) == 0 &&
+                if (folder && read_file(folder, &its_system, &its_timeline) == 0 &&
                     its_system == system)
                         highest = MAX(highest, its_timeline);
         }
@@ -86,8 +92,9 @@ int pg_timeline_check(PgSession *s, uint64_t system, uint64_t timeline) {
         }
         atomic_store(&pg->system, system);
         atomic_store(&pg->timeline, timeline);
-        for (size_t i = 0; i < ELEMENTSOF(store->options.timeline_files) && timeline > highest; i++)
-                if (store->options.timeline_files[i])
-                        write_file(store->options.timeline_files[i], system, timeline);
+        for (size_t i = 0; i < ELEMENTSOF(store->options.timeline_folders) && timeline > highest;
+             i++)
+                if (store->options.timeline_folders[i])
+                        write_file(store->options.timeline_folders[i], system, timeline);
         return 0;
 }

@@ -95,6 +95,10 @@ static void test_good(void **state) {
                         "Server.TrustedProxy=0.0.0.0/0",
                         "Server.RuntimeDirectory=/tmp/run",
                         "Store.URL=sqlite:/tmp/x.db",
+                        "Store.URL=postgresql:///shortener",
+                        "Store.URL=postgres://a@db1,db2/shortener?connect_timeout=1",
+                        "Store.Prepared=no",
+                        "Events.Keep=90d",
                         "Store.Timeout=10ms",
                         "Store.Timeout=1min",
                         "Cache.Size=256K",
@@ -176,7 +180,8 @@ static void test_bad(void **state) {
                         "Store.URL=shortener.db",
                         "Store.URL=sqlite:shortener.db",
                         "Store.URL=sqlite:/",
-                        "Store.URL=postgresql:///shortener",
+                        "Store.URL=postgresql:/x",
+                        "Store.URL=mysql://host/shortener",
                         "Store.Timeout=0",
                         "Store.Timeout=61",
                         "Store.Timeout=soon",
@@ -213,7 +218,9 @@ static void test_bad(void **state) {
                         "Links.CodeLength=3",
                         "Links.CodeLength=33",
                         "Log.Level=loud",
-                        "Store.Prepared=yes",
+                        "Store.Prepared=maybe",
+                        "Events.Keep=-1d",
+                        "Store.Pool=4",
         };
 
         (void)state;

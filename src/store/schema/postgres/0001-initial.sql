@@ -187,24 +187,29 @@ BEGIN
 END
 $$;
 
--- Drops the oldest partition if all of its days are before `before`, or the visits of the default
--- partition that are; what is no visit moves there and stays. Returns how many visits went, NULL
--- when there was nothing to drop.
+-- One step of the retention of visits from before a day. A partition is detached first, which locks
+-- others out for a moment only; what it leaves behind is settled when it is alone, then it is
+-- dropped. What is no visit moves to the default partition and stays. The default partition loses
+-- its old visits some at a time. Returns how many visits went, NULL when there was nothing to do.
 CREATE FUNCTION events_expire(before date) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
-    oldest text;
-    ids    bigint[];
-    n      bigint;
+    oldest      text;
+    is_attached boolean;
+    ids         bigint[];
+    n           bigint;
 BEGIN
     PERFORM pg_advisory_xact_lock(hashtext('shortener events'));
-    SELECT c.relname INTO oldest FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
-        WHERE i.inhparent = 'events'::regclass AND c.relname ~ '^events_[0-9]{8}$'
-        AND c.relname < events_partition(before) ORDER BY c.relname LIMIT 1;
-    IF oldest IS NOT NULL THEN
-        LOCK TABLE events IN ACCESS EXCLUSIVE MODE;
-        n := events_settle(oldest, 'true');
+    SELECT c.relname, i.inhrelid IS NOT NULL INTO oldest, is_attached
+        FROM pg_class AS c LEFT JOIN pg_inherits AS i ON i.inhrelid = c.oid
+        WHERE c.relkind = 'r' AND c.relname ~ '^events_[0-9]{8}$' AND pg_table_is_visible(c.oid)
+        AND c.relname < events_partition(before) ORDER BY i.inhrelid IS NOT NULL, c.relname LIMIT 1;
+    IF is_attached THEN
         EXECUTE format('ALTER TABLE events DETACH PARTITION %I', oldest);
+        RETURN 0;
+    END IF;
+    IF oldest IS NOT NULL THEN
         EXECUTE format('INSERT INTO events SELECT * FROM %I WHERE type <> 1', oldest);
+        n := events_settle(oldest, 'true');
         EXECUTE format('DROP TABLE %I', oldest);
         RETURN n;
     END IF;

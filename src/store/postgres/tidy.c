@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Partitions of events: made some days ahead, dropped when they are old. What waits for a lock here
+ * makes everybody wait behind it, so it does not wait for long, and is done the next time.
+ */
+
+#include <errno.h>
+
+#include "store/postgres/session.h"
+
+#define AHEAD_DAYS 7
+
+static const char SQL_SHORT_WAIT[] = "SET LOCAL lock_timeout = 200";
+
+static int prepare(PgSession *s) {
+        PgParams params = {.n = 0};
+
+        pg_add_int(&params, AHEAD_DAYS);
+        return pg_run(s, STMT_NONE, "SELECT events_prepare($1::integer)", &params, NULL);
+}
+
+static int expire(PgSession *s, int64_t before_sec, bool *ret_more) {
+        PgParams params = {.n = 0};
+        int r;
+
+        pg_add_day(&params, before_sec);
+        r = pg_run_number(s, STMT_NONE, "SELECT events_expire($1::date)", &params, NULL);
+        *ret_more = r == 0;
+        return r == STORE_NOT_FOUND ? 0 : r;
+}
+
+static int tidy(PgSession *s, int64_t before_sec, bool *ret_more) {
+        int r;
+
+        r = pg_run(s, STMT_NONE, SQL_SHORT_WAIT, NULL, NULL);
+        if (r == 0)
+                r = prepare(s);
+        if (r == 0 && before_sec != 0)
+                r = expire(s, before_sec, ret_more);
+        return r;
+}
+
+int pg_events_tidy(StoreSession *session, int64_t before_sec, bool *ret_more) {
+        PgSession *s = pg_session(session);
+        bool more = false;
+        int r;
+
+        r = pg_begin_write(s, WRITER_SHIPPER);
+        if (r < 0)
+                return r;
+        r = pg_end_write(s, tidy(s, before_sec, &more), &SLICE_NONE, 0);
+        /* Somebody reads or writes there just now. */
+        if (r == -EBUSY && s->db && strcmp(s->sqlstate, "55P03") == 0) {
+                more = true;
+                r = 0;
+        }
+        if (r == 0)
+                *ret_more = more;
+        return r;
+}
