@@ -83,7 +83,7 @@ static int remember(Manager *manager, uint64_t hash, uint64_t size) {
         LIST_FOREACH(node, &manager->unanswered)
                 n++;
         if (n > UNANSWERED_MAX) {
-                ListNode *oldest = list_first(&manager->unanswered);
+                ListNode *oldest = manager->unanswered.next; /* there is one */
 
                 list_remove(oldest);
                 free(LIST_ENTRY(oldest, Unanswered, node));

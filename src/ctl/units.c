@@ -35,9 +35,11 @@ typedef struct Instances {
 /* ---- names ---- */
 
 static void instance_set(Instance *ret, Slice name) {
+        /* Each from the slice, not from ret->name: gcc sees an overlap within the struct there. */
         (void)snprintf(ret->name, sizeof ret->name, "%.*s", SLICE_ARG(name));
-        (void)snprintf(ret->service, sizeof ret->service, "shortener@%s.service", ret->name);
-        (void)snprintf(ret->socket, sizeof ret->socket, "shortener@%s.socket", ret->name);
+        (void)snprintf(ret->service, sizeof ret->service, "shortener@%.*s.service",
+                       SLICE_ARG(name));
+        (void)snprintf(ret->socket, sizeof ret->socket, "shortener@%.*s.socket", SLICE_ARG(name));
 }
 
 /* What stands between "@" and the type; false for a unit that is no instance's. */
