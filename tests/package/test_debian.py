@@ -1,0 +1,187 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The Debian packages: lintian has nothing to say, two builds in two folders are identical, each
+file is in the package where it belongs, and the scripts of the packages do what they should.
+
+Installing, upgrading and purging them is tests/system's.
+"""
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests" / "lint"))
+import lint
+
+NEEDED = ("dpkg-buildpackage", "dh", "lintian")
+# The second build differs in all of these, and in its folder.
+VARIATIONS = (
+    {"TZ": "UTC", "LC_ALL": "C.UTF-8", "HOME": "/nonexistent/first"},
+    {"TZ": "Pacific/Kiritimati", "LC_ALL": "C", "HOME": "/nonexistent/second-home"},
+)
+DISTRIBUTION = ("nginx", "postgresql", "redis", "prometheus", "valkey", "alertmanager")
+
+
+def run(*command, **options):
+    """Standard output of a command that must succeed."""
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, **options)
+    if done.returncode != 0:
+        raise AssertionError(f"{command}: {done.returncode}\n{done.stdout[-8000:]}")
+    return done.stdout
+
+
+def build(folder, environment):
+    """The .changes file of a build in folder; what is built is what git tracks or would."""
+    source = folder / "shortener"
+    for name in lint.tree_files(ROOT):
+        target = source / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, target)
+    env = {name: value for name, value in os.environ.items()
+           if name not in ("CFLAGS", "LDFLAGS", "CPPFLAGS") and not name.startswith(("DEB_", "GCOV_"))}
+    env.update(environment, DEB_BUILD_OPTIONS="nocheck parallel=2")
+    run("dpkg-buildpackage", "-us", "-uc", "-b", cwd=source, env=env)
+    (changes,) = folder.glob("*.changes")
+    shutil.rmtree(source)
+    return changes
+
+
+def packages(folder):
+    """{name of a package: its .deb}"""
+    return {path.name.split("_")[0]: path for path in sorted(folder.glob("*.deb"))}
+
+
+def files_of(deb):
+    """{path: "mode owner"} of all that is no folder."""
+    files = {}
+    for line in run("dpkg-deb", "--contents", str(deb)).splitlines():
+        mode, owner, _, _, _, path = line.split(None, 5)
+        if not mode.startswith("d"):
+            files[path.split(" -> ")[0].lstrip(".")] = f"{mode} {owner}"
+    return files
+
+
+class Debian(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        missing = [name for name in NEEDED if not shutil.which(name)]
+        if missing:
+            raise unittest.SkipTest(f"not installed: {' '.join(missing)} (script/bootstrap)")
+        cls.temporary = tempfile.TemporaryDirectory(prefix="shortener-package-")
+        cls.addClassCleanup(cls.temporary.cleanup)
+        folders = [Path(cls.temporary.name, name) for name in ("a", "another-folder-with-a-longer-name")]
+        cls.changes = [build(folder, variation) for folder, variation in zip(folders, VARIATIONS)]
+        cls.built = [packages(folder) for folder in folders]
+        cls.files = {name: files_of(deb) for name, deb in cls.built[0].items()}
+
+    def field(self, package, name):
+        return run("dpkg-deb", "--field", str(self.built[0][package]), name).strip()
+
+    def script(self, package, name):
+        """A script of the package, "" when it has none."""
+        with tempfile.TemporaryDirectory() as folder:
+            run("dpkg-deb", "--control", str(self.built[0][package]), folder)
+            path = Path(folder, name)
+            if not path.exists():
+                return ""
+            if name not in ("conffiles", "control", "md5sums", "triggers"):
+                run("sh", "-n", str(path))
+            return path.read_text(encoding="utf-8")
+
+    def test_lintian(self):
+        done = subprocess.run(["lintian", "--allow-root", "-EviI", "--pedantic", str(self.changes[0])],
+                              capture_output=True, text=True, check=False)
+        tags = [line for line in done.stdout.splitlines() if re.match(r"[A-Z]: ", line)]
+        self.assertEqual((tags, done.returncode), ([], 0), done.stdout + done.stderr)
+
+    def test_two_builds_are_identical(self):
+        self.assertEqual(set(self.built[0]), set(self.built[1]))
+        self.assertIn("shortener-dbgsym", self.built[0])
+        for name, deb in self.built[0].items():
+            digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in (deb, self.built[1][name])]
+            self.assertEqual(*digests, f"{name} differs")
+
+    def test_every_file_is_in_one_package(self):
+        seen = {}
+        for package, files in self.files.items():
+            for path, mode in files.items():
+                self.assertNotIn(path, seen, f"in {package} too")
+                seen[path] = package
+                self.assertRegex(mode, r"^(-rw-r--r--|-rwxr-xr-x|lrwxrwxrwx) root/root$", path)
+        for path, package in {
+                "/usr/sbin/shortenerd": "shortener", "/usr/bin/shortenerctl": "shortener",
+                "/lib/systemd/system/shortener@.service": "shortener",
+                "/lib/systemd/system/shortener@.socket": "shortener",
+                "/lib/systemd/system/shortener.target": "shortener",
+                "/lib/systemd/system-generators/shortener-generator": "shortener",
+                "/usr/lib/sysusers.d/shortener.conf": "shortener",
+                "/usr/lib/systemd/catalog/shortener.catalog": "shortener",
+                "/etc/shortener/shortener.conf": "shortener", "/etc/default/shortener": "shortener",
+                "/etc/redis/redis-shortener.conf": "shortener",
+                "/usr/sbin/shortener-alertd": "shortener-alertd", "/etc/shortener/alertd.conf": "shortener-alertd",
+                "/lib/systemd/system/shortener-alertd.socket": "shortener-alertd",
+                "/usr/share/man/man8/shortener-alertd.8.gz": "shortener-alertd",
+                "/usr/share/man/man8/shortenerd.8.gz": "shortener",
+                "/etc/nginx/sites-available/shortener": "shortener-nginx",
+                "/usr/lib/sysusers.d/shortener-nginx.conf": "shortener-nginx",
+                "/etc/shortener/monitoring/prometheus.yml": "shortener-monitoring"}.items():
+            self.assertEqual(seen.get(path), package, path)
+
+    def test_configuration_is_the_administrators(self):
+        for package, files in self.files.items():
+            conffiles = set(self.script(package, "conffiles").split())
+            self.assertEqual(conffiles, {path for path in files if path.startswith("/etc/")}, package)
+
+    def test_nothing_is_enabled_for_others(self):
+        for path in (path for files in self.files.values() for path in files):
+            self.assertNotRegex(path, r"^/etc/(nginx/sites-enabled|systemd)/")
+
+    def test_servers_are_no_dependencies(self):
+        for package in self.files:
+            depends = self.field(package, "Depends") + self.field(package, "Pre-Depends")
+            for name in DISTRIBUTION:
+                self.assertNotIn(name, depends.replace("shortener-", ""), package)
+        for library in ("libsystemd0", "libsqlite3-0", "libidn2-0"):
+            self.assertIn(library, self.field("shortener", "Depends"))
+
+    def test_programs_are_hardened(self):
+        deb = self.built[0]["shortener"]
+        with tempfile.TemporaryDirectory() as folder:
+            run("dpkg-deb", "--extract", str(deb), folder)
+            for name in ("usr/sbin/shortenerd", "usr/bin/shortenerctl",
+                         "lib/systemd/system-generators/shortener-generator"):
+                text = run("readelf", "--wide", "--program-headers", "--dynamic", "--dyn-syms", f"{folder}/{name}")
+                for wanted in (r"GNU_RELRO", r"\(FLAGS_1\).*NOW.*PIE", r"__stack_chk_fail@", r"__\w+_chk@"):
+                    self.assertRegex(text, wanted, name)
+                self.assertRegex(text, r"GNU_STACK.* RW ", name)
+                self.assertNotIn("RPATH", text)
+
+    def test_scripts(self):
+        postinst = self.script("shortener", "postinst")
+        for wanted in ("systemd-sysusers", "systemd-tmpfiles", "deb-systemd-helper enable 'shortener.target'",
+                       "try-restart"):
+            self.assertIn(wanted, postinst)
+        # On an upgrade nothing is restarted at once.
+        self.assertNotRegex(postinst, r"(?<!try-)restart 'shortener")
+        self.assertNotIn("stop", self.script("shortener", "preinst"))
+        prerm = self.script("shortener", "prerm")
+        self.assertRegex(prerm, r'"\$1" = remove \].*\n.*deb-systemd-invoke stop \'?shortener\.target')
+        postrm = self.script("shortener", "postrm")
+        self.assertIn("rm -rf /var/lib/shortener /run/shortener", postrm)
+        self.assertIn("shortener-http", run("dpkg-deb", "--fsys-tarfile", str(self.built[0]["shortener-nginx"]),
+                                            encoding="latin-1"))
+
+
+if __name__ == "__main__":
+    result = unittest.main(argv=sys.argv, exit=False, verbosity=1).result
+    failed, skipped = len(result.failures) + len(result.errors), len(result.skipped)
+    print(f"{max(0, result.testsRun - failed - skipped)} passed, {failed} failed"
+          + (f", {skipped} skipped" if skipped else ""))
+    sys.exit(1 if failed else 0)
