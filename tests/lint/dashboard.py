@@ -22,12 +22,13 @@ UNITS = {"none", "short", "reqps", "ops", "percent", "percentunit", "s", "d", "b
 ROWS = ["Traffic", "Latency", "Business", "Infrastructure"]
 # What PromQL has besides metrics.
 WORDS = set("""and or unless by without on ignoring group_left group_right offset bool sum min max avg count topk
-    bottomk quantile rate irate increase delta changes histogram_quantile abs time vector clamp_min""".split())
+    bottomk quantile rate irate increase delta changes count_over_time histogram_quantile abs time vector clamp_min""".split())
 
 
 def metric_names(expression):
     """The metrics of a query: words that are no function, label, range or text."""
     text = re.sub(r'"(?:\\.|[^"\\])*"', "", expression)
+    text = re.sub(r"\boffset\s+\w+", " ", text)
     text = re.sub(r"\{[^}]*\}|\[[^\]]*\]|\b(?:by|without|on|ignoring)\s*\([^)]*\)", " ", text)
     return {word for word in re.findall(r"[A-Za-z_:][\w:]*", text) if word not in WORDS and not re.fullmatch(r"[xe]\d*", word)}
 

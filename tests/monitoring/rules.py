@@ -60,6 +60,7 @@ def host_job(name):
 
 CERTIFICATE = 'probe_ssl_earliest_cert_expiry{job="certificates",instance="links.example:443"}'
 DAY = 86400
+ALERTD = 'shortener_alertd_{}{{job="shortener-alertd",instance="host",target="discord"}}'
 
 # name: (series that fire, at second, series that do not, at second)
 CASES = {
@@ -111,6 +112,9 @@ CASES = {
     "ExporterDown": ({host_job("up"): constant(0)}, 90, {host_job("up"): hold((0, 6), (1, 200))}, 90),
     "AlertReceiverDown": ({'up{job="shortener-alertd",instance="host"}': constant(0)}, 90,
                           {'up{job="shortener-alertd",instance="host"}': hold((0, 6), (1, 200))}, 90),
+    "AlertsNotForwarded": ({ALERTD.format("oldest_pending_seconds"): "0+5x240"}, 300, {ALERTD.format("oldest_pending_seconds"): constant(119)}, 1100),
+    "AlertsGivenUp": ({ALERTD.format("alerts_failed_total"): hold((0, 24), (3, 200))}, 150,
+                      {ALERTD.format("alerts_failed_total"): constant(3)}, 1100),
     "AlertsNotDelivered": ({'alertmanager_notifications_failed_total{job="alertmanager",instance="host"}': rising(1)}, 120,
                            {'alertmanager_notifications_failed_total{job="alertmanager",instance="host"}': constant(9),
                             'prometheus_notifications_dropped_total{job="prometheus",instance="host"}': constant(9)}, 1100),
@@ -135,6 +139,7 @@ LABELS = {
     "WatchdogRestart": {"job": "node-exporter", "instance": "host", "name": "shortener@2.service"},
     "UnitFailed": {"job": "node-exporter", "instance": "host", "name": "nginx.service", "state": "failed"},
     "AlertReceiverDown": {"job": "shortener-alertd", "instance": "host"},
+    **{name: {"job": "shortener-alertd", "instance": "host", "target": "discord"} for name in ("AlertsNotForwarded", "AlertsGivenUp")},
     "AlertsNotDelivered": {"job": "alertmanager", "instance": "host"},
     "CertificateExpiresSoon": {"job": "certificates", "instance": "links.example:443"},
     "CertificateExpires": {"job": "certificates", "instance": "links.example:443"},

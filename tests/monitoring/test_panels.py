@@ -60,6 +60,13 @@ class Panels(unittest.TestCase):
             except AssertionError:
                 self.fail(f"no data: {silent()}")
 
+    def test_2_the_runbook_asks_what_prometheus_understands(self):
+        with open(os.path.join(harness.ROOT, "docs", "runbook.md")) as file:
+            asked = re.findall(r"^\| [^|]+ \| `(.+)` \|$", file.read(), re.MULTILINE)
+        self.assertGreater(len(asked), 8)
+        for query in asked:
+            self.stack.query(query)
+
     def test_2_nothing_else_is_scraped_and_all_is_up(self):
         self.assertEqual([one["metric"] for one in self.stack.query("up == 0")], [])
 
