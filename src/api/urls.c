@@ -25,6 +25,7 @@
 
 #define TARGET_REQUIRED "url is required"
 #define TARGET_INVALID  "A valid HTTP or HTTPS URL is required"
+#define TARGET_REFUSED  "This URL is not allowed here"
 
 static const char *const target_names[] = {"original_url", "url"};
 
@@ -126,17 +127,26 @@ int api_urls_stats(Call *call) {
  * there or no string. 0, API_REFUSED, -ENOMEM. */
 static int read_target(Call *call, const JsonBody *body, const char *blank, Slice *ret_target,
                        Slice *ret_location, Problem *ret_problem) {
+        const CallContext *context = call->context;
         Slice sent, target, location;
         int r;
 
         sent = json_get_first_string(body, target_names, ELEMENTSOF(target_names));
         if (text_check(sent, &target) == TEXT_BLANK)
                 return reply_problem(ret_problem, 400, blank);
-        r = target_parse(&call->exchange->arena, target, &location);
+        r = context->credentials
+                            ? target_parse_credentials(&call->exchange->arena, target, &location)
+                            : target_parse(&call->exchange->arena, target, &location);
         if (r == -EINVAL)
                 return reply_problem(ret_problem, 400, TARGET_INVALID);
         if (r < 0)
                 return r;
+        if (!policy_allows(&context->policy, location))
+                return reply_problem(ret_problem, 400, TARGET_REFUSED);
+        if (blocklists_has(context->blocklists, location)) {
+                call->n_blocked = 1;
+                return reply_problem(ret_problem, 410, problem_generic_text(410));
+        }
         *ret_target = target;
         *ret_location = location;
         return 0;

@@ -129,6 +129,10 @@ static int check_store_url(const char *value) {
         return -EINVAL;
 }
 
+static int check_host_name(const char *value) {
+        return value[0] == '\0' || strpbrk(value, "/:?#@") ? -EINVAL : 0;
+}
+
 static int check_limit(const char *value) {
         LimitRate rate;
 
@@ -397,6 +401,57 @@ const ConfigOption options_table[] = {
                                 .max = 32,
                                 .reloadable = true,
                                 .help = "Characters of a new short code",
+                },
+                {
+                                .section = "Links",
+                                .key = "Blocklist",
+                                .type = CONFIG_LIST,
+                                .offset = offsetof(Options, links.blocklist),
+                                .initial = "",
+                                .reloadable = true,
+                                .check = check_absolute,
+                                .allowed = "absolute paths",
+                                .help = "Files of hosts, domains and URLs that are no targets",
+                },
+                {
+                                .section = "Links",
+                                .key = "PrivateTargets",
+                                .type = CONFIG_CHOICE,
+                                .offset = offsetof(Options, links.private_targets),
+                                .initial = "allow",
+                                .choices = "allow|refuse",
+                                .reloadable = true,
+                                .help = "Targets on private and other special addresses and names",
+                },
+                {
+                                .section = "Links",
+                                .key = "MixedScripts",
+                                .type = CONFIG_CHOICE,
+                                .offset = offsetof(Options, links.mixed_scripts),
+                                .initial = "allow",
+                                .choices = "allow|refuse",
+                                .reloadable = true,
+                                .help = "Targets whose host mixes scripts",
+                },
+                {
+                                .section = "Links",
+                                .key = "Credentials",
+                                .type = CONFIG_CHOICE,
+                                .offset = offsetof(Options, links.credentials),
+                                .initial = "refuse",
+                                .choices = "allow|refuse",
+                                .reloadable = true,
+                                .help = "Targets with a user name or password",
+                },
+                {
+                                .section = "Links",
+                                .key = "OwnHosts",
+                                .type = CONFIG_LIST,
+                                .offset = offsetof(Options, links.own_hosts),
+                                .initial = "",
+                                .check = check_host_name,
+                                .allowed = "host names, without port",
+                                .help = "Our own names, which are no targets, besides BaseURL's",
                 },
                 {
                                 .section = "Limits",

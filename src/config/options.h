@@ -44,6 +44,9 @@ typedef struct Options {
         } api;
         struct {
                 uint64_t code_length;
+                char **blocklist;                                /* absolute paths */
+                int private_targets, mixed_scripts, credentials; /* 0: allow, 1: refuse */
+                char **own_hosts;
         } links;
         struct {
                 char *create, *read, *misses, *failed_auth; /* "auto", or limit_rate_parse()'s */

@@ -372,6 +372,7 @@ void job_calls_done(Manager *manager) {
                 list_remove(node);
                 job_back(job);
                 metric_add(manager->metrics, METRIC_URLS_CREATED, job->call.n_urls_created);
+                metric_add(manager->metrics, METRIC_BLOCKED_CREATIONS, job->call.n_blocked);
                 http_exchange_done(job->exchange);
         }
         http_server_flush(manager->server);

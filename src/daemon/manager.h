@@ -57,6 +57,10 @@ typedef struct Manager {
         AddressPrefix *trusted;
         size_t n_trusted;
         CallContext context;
+        Blocklists *blocklists;   /* NULL: none was ever configured */
+        uint64_t blocklists_seen; /* generation that the cache is of */
+        int blocklists_error;     /* as last logged */
+        char **own_hosts;
         Limiter *limiter; /* NULL: nothing is limited */
         Front front;
 
@@ -100,6 +104,14 @@ void job_calls_done(Manager *manager);
 void job_lookups_done(Manager *manager);
 void job_expire(Manager *manager, uint64_t now_usec);
 void job_check_visits(Manager *manager, uint64_t now_usec);
+
+/* links.c: what [Links] says of targets, at start (0, or an exit status with the reason logged) and
+ * at a reload. */
+int manager_start_links(Manager *manager);
+void manager_reload_links(Manager *manager);
+void manager_watch_links(Manager *manager);
+void manager_collect_links(Manager *manager);
+void manager_done_links(Manager *manager);
 
 /* limits.c: what [Limits] says, at start and reload; -errno. */
 int manager_apply_limits(Manager *manager) _must_check_;

@@ -83,18 +83,26 @@ static void swap_text(char **a, char **b) {
         *b = text;
 }
 
+static void swap_list(char ***a, char ***b) {
+        char **list = *a;
+
+        *a = *b;
+        *b = list;
+}
+
 /* Takes what may change while running out of new; the rest of new is freed with the old values. */
 static void swap_reloadable(Options *current, Options *new) {
-        char **proxies = current->server.trusted_proxy;
-
-        current->server.trusted_proxy = new->server.trusted_proxy;
-        new->server.trusted_proxy = proxies;
+        swap_list(&current->server.trusted_proxy, &new->server.trusted_proxy);
         swap_text(&current->server.base_url, &new->server.base_url);
         swap_text(&current->limits.create, &new->limits.create);
         swap_text(&current->limits.read, &new->limits.read);
         swap_text(&current->limits.misses, &new->limits.misses);
         swap_text(&current->limits.failed_auth, &new->limits.failed_auth);
         current->store.timeout_usec = new->store.timeout_usec;
+        swap_list(&current->links.blocklist, &new->links.blocklist);
+        current->links.private_targets = new->links.private_targets;
+        current->links.mixed_scripts = new->links.mixed_scripts;
+        current->links.credentials = new->links.credentials;
         current->links.code_length = new->links.code_length;
         current->log.level = new->log.level;
 }
@@ -122,6 +130,7 @@ void manager_reload(Manager *manager) {
         r = manager_apply_trusted(manager);
         if (r < 0)
                 log_error("configuration: TrustedProxy=: %s", strerror(-r));
+        manager_reload_links(manager);
         r = manager_apply_limits(manager);
         if (r < 0)
                 log_error("configuration: [Limits]: %s", strerror(-r));

@@ -386,5 +386,8 @@ int manager_start(Manager *manager, const Arguments *arguments) {
         r = manager_apply_limits(manager);
         if (r < 0)
                 return fail(EXIT_FAILURE, "[Limits]", strerror(-r));
+        r = manager_start_links(manager);
+        if (r != 0)
+                return r;
         return start_listening(manager);
 }

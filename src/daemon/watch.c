@@ -125,6 +125,7 @@ void manager_tick(Manager *manager, uint64_t now_usec) {
                    (double)(now_usec - MIN(now_usec, due)) / (double)USEC_PER_SEC);
         if (host_page_check(manager->page))
                 redirect_cache_clear(manager->cache);
+        manager_watch_links(manager);
         if (manager->draining) {
                 http_server_tick(manager->server, now_usec);
                 if (drained(manager, now_usec))
@@ -200,6 +201,7 @@ void manager_collect_metrics(Manager *manager) {
         collect_redis(manager);
         collect_clicks(manager);
         manager_collect_limits(manager);
+        manager_collect_links(manager);
         http_server_stats(manager->server, &server);
         metric_set(manager->metrics, METRIC_CONNS_IDLE, (double)server.n_idle);
         metric_set(manager->metrics, METRIC_CONNS_READING, (double)server.n_reading);

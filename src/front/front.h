@@ -12,6 +12,7 @@
 #include "limit/limiter.h"
 #include "metrics/metrics.h"
 #include "store/store.h"
+#include "work/blocklists.h"
 #include "work/resolver.h"
 
 /* No cache entry lives longer while the store answers. */
@@ -29,7 +30,8 @@ typedef struct Front {
         unsigned endpoint;    /* metrics index of the redirect route */
         bool draining;
 
-        Limiter *limiter; /* NULL: nothing is limited */
+        Blocklists *blocklists; /* NULL: nothing is blocked */
+        Limiter *limiter;       /* NULL: nothing is limited */
         /* CLOCK_MONOTONIC; until then some client is over its budget of misses, and even cached
          * redirects look whether it is theirs. 0: nobody is. */
         uint64_t limited_until_usec;

@@ -14,6 +14,7 @@
 
 #define CODE_PATH_MAX (MODEL_CODE_MAX + 1)
 #define NOT_FOUND     "URL not found"
+#define BLOCKED       (-1) /* link_id of a cache entry whose target is on the blocklist */
 
 /* How old an entry may be, in ticks. */
 static int32_t age_max(int64_t link_id) {
@@ -107,7 +108,7 @@ HttpQuick front_redirect_hit(Front *front, HttpConn *conn, const HttpHead *head,
                 return HTTP_QUICK_NO; /* the exchange's way answers 429 */
         code = slice_from(path, 1);
         host_page_prefetch(front->page, host_counter(code));
-        if (!redirect_cache_find(front->cache, code, &hit) || hit.link_id == 0 ||
+        if (!redirect_cache_find(front->cache, code, &hit) || hit.link_id <= 0 ||
             !is_fresh(front, &hit))
                 return HTTP_QUICK_NO;
         id = http_conn_request_id(conn, head, base, buffer);
@@ -179,6 +180,11 @@ static void answer_missing(Front *front, HttpExchange *exchange) {
                 front_redirect_error(exchange, 404, NOT_FOUND);
 }
 
+static void answer_blocked(Front *front, HttpExchange *exchange) {
+        metric_add(front->metrics, METRIC_BLOCKED_REDIRECTS, 1);
+        front_redirect_error(exchange, 410, problem_generic_text(410));
+}
+
 bool front_redirect_cached(Front *front, HttpExchange *exchange, Slice code) {
         CacheHit hit;
 
@@ -195,6 +201,8 @@ bool front_redirect_cached(Front *front, HttpExchange *exchange, Slice code) {
         metric_add(front->metrics, METRIC_CACHE_LOCAL_HITS, 1);
         if (hit.link_id == 0)
                 answer_missing(front, exchange);
+        else if (hit.link_id == BLOCKED)
+                answer_blocked(front, exchange);
         else
                 answer_found(front, exchange, hit.link_id, hit.location, true);
         return true;
@@ -229,6 +237,11 @@ void front_redirect_resolved(Front *front, Lookup *lookup) {
                         .read_tick = cache_tick(lookup->read_usec),
         };
 
+        bool blocked = lookup->result == 0 && lookup->link_id != 0 &&
+                       blocklists_has(front->blocklists, lookup->location);
+
+        if (blocked)
+                fill.link_id = BLOCKED;
         if (lookup->result == 0 && (lookup->link_id == 0 || location_safe(lookup->location)))
                 redirect_cache_insert(front->cache, &fill);
         if (lookup->expired)
@@ -237,6 +250,8 @@ void front_redirect_resolved(Front *front, Lookup *lookup) {
                 answer_unasked(front, lookup);
         else if (lookup->link_id == 0 || !location_safe(lookup->location))
                 answer_missing(front, lookup->exchange);
+        else if (blocked)
+                answer_blocked(front, lookup->exchange);
         else
                 answer_found(front, lookup->exchange, lookup->link_id, lookup->location,
                              lookup->from_redis);

@@ -31,7 +31,8 @@ typedef struct Scheme {
 typedef struct Output {
         char data[SCRATCH_SIZE];
         size_t len;
-        size_t path; /* index of the path's first slash */
+        size_t path;      /* index of the path's first slash */
+        bool credentials; /* are taken */
 } Output;
 
 static const Scheme schemes[] = {{{"http://", 7}, 80}, {{"https://", 8}, 443}};
@@ -40,6 +41,7 @@ static const Scheme schemes[] = {{{"http://", 7}, 80}, {{"https://", 8}, 443}};
 #define ESCAPE_PATH     "\"#<>?^`{}"
 #define ESCAPE_QUERY    "\"#<>'"
 #define ESCAPE_FRAGMENT "\"<>`"
+#define ESCAPE_USERINFO ESCAPE_PATH "/:;=@[\\]|"
 
 static void put(Output *out, Slice s) {
         CHECK(s.len <= sizeof(out->data) - out->len);
@@ -125,14 +127,39 @@ static int put_port(Output *out, const Scheme *scheme, Slice port) {
         return 0;
 }
 
+/* Takes "user:password@" off the authority; empty ones vanish. */
+static int put_credentials(Output *out, Slice *authority) {
+        Slice user, password, userinfo;
+        size_t at = authority->len;
+
+        while (at > 0 && authority->data[at - 1] != '@')
+                at--;
+        if (at == 0)
+                return 0;
+        if (!out->credentials)
+                return -EINVAL;
+        userinfo = slice_sub(*authority, 0, at - 1);
+        *authority = slice_from(*authority, at);
+        (void)slice_cut(userinfo, ':', &user, &password);
+        put_escaped(out, user, ESCAPE_USERINFO);
+        if (password.len > 0) {
+                put(out, SLICE(":"));
+                put_escaped(out, password, ESCAPE_USERINFO);
+        }
+        if (user.len + password.len > 0)
+                put(out, SLICE("@"));
+        return 0;
+}
+
 static int put_authority(Output *out, const Scheme *scheme, Slice authority) {
         Slice host, port = SLICE_NONE;
         char name[HOST_SIZE];
         size_t name_len;
         int r;
 
-        if (slice_find(authority, '@') >= 0)
-                return -EINVAL;
+        r = put_credentials(out, &authority);
+        if (r < 0)
+                return r;
         if (slice_starts_with(authority, SLICE("["))) {
                 ptrdiff_t end = slice_find(authority, ']');
 
@@ -155,7 +182,7 @@ static bool has_blank_or_control(Slice s) {
         return slice_find(s, ' ') >= 0 || utf8_has_control(s);
 }
 
-int target_parse(Arena *arena, Slice text, Slice *ret_location) {
+static int parse(Arena *arena, Slice text, bool credentials, Slice *ret_location) {
         Slice rest, fragment, query, location;
         bool has_fragment, has_query;
         const Scheme *scheme = NULL;
@@ -164,6 +191,7 @@ int target_parse(Arena *arena, Slice text, Slice *ret_location) {
         int r;
 
         out.len = 0;
+        out.credentials = credentials;
         if (text.len > MODEL_TARGET_MAX || !utf8_valid(text) || has_blank_or_control(text))
                 return -EINVAL;
         for (size_t i = 0; i < ELEMENTSOF(schemes); i++)
@@ -200,4 +228,12 @@ int target_parse(Arena *arena, Slice text, Slice *ret_location) {
                 return -ENOMEM;
         *ret_location = location;
         return 0;
+}
+
+int target_parse(Arena *arena, Slice text, Slice *ret_location) {
+        return parse(arena, text, false, ret_location);
+}
+
+int target_parse_credentials(Arena *arena, Slice text, Slice *ret_location) {
+        return parse(arena, text, true, ret_location);
 }

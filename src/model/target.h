@@ -16,3 +16,6 @@
  * -EINVAL: not a valid target; -ENOMEM. A text over MODEL_TARGET_MAX bytes, or whose location would
  * exceed 3 times that, is -EINVAL. */
 int target_parse(Arena *arena, Slice text, Slice *ret_location) _must_check_;
+
+/* The same, but that credentials in front of the host are taken, and stay. */
+int target_parse_credentials(Arena *arena, Slice text, Slice *ret_location) _must_check_;

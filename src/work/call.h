@@ -11,13 +11,18 @@
 #include "http/message.h"
 #include "http/router.h"
 #include "model/problem.h"
+#include "policy/policy.h"
 #include "store/store.h"
+#include "work/blocklists.h"
 
 /* What handlers need beyond request and store; owned by the daemon, constant while calls run. */
 typedef struct CallContext {
         size_t code_length; /* [Links] CodeLength= */
         bool (*code_reserved)(void *userdata, Slice code);
         void *userdata;
+        Policy policy; /* [Links]: which targets are taken */
+        bool credentials;
+        Blocklists *blocklists; /* NULL: nothing is blocked */
 } CallContext;
 
 struct Call {
@@ -34,6 +39,7 @@ struct Call {
         int64_t log_url_id;
         Slice log_code;
         unsigned n_urls_created;
+        unsigned n_blocked; /* targets on the blocklist */
 };
 
 /* A handler returns 0 when it filled call->exchange->response (errors of the client included, by

@@ -80,7 +80,7 @@ static void check_answer(int result, const HttpResponse *response, Opinion opini
 static void run(StoreSession *session, int (*handler)(Call *), int64_t id, Slice body,
                 Opinion opinion) {
         static const HttpRoute route = {.not_found = "Not found"};
-        static const CallContext context = {6, never_reserved, NULL};
+        static const CallContext context = {.code_length = 6, .code_reserved = never_reserved};
         HttpExchange exchange = {.request.body = body};
         Call call = {
                         .exchange = &exchange,

@@ -50,7 +50,7 @@ int api_test_setup(void **state) {
             http_router_new(routes, ELEMENTSOF(routes), &t->router) != 0)
                 return -1;
         t->now_sec = API_TEST_SEC;
-        t->context = (CallContext){6, code_reserved, t};
+        t->context = (CallContext){.code_length = 6, .code_reserved = code_reserved, .userdata = t};
         arena_init(&t->exchange.arena, 0);
         *state = t;
         return 0;

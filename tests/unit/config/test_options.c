@@ -73,6 +73,11 @@ static void test_defaults(void **state) {
         assert_int_equal(options.clicks.segment_size, 64 << 20);
         assert_int_equal(options.api.access, 0);
         assert_int_equal(options.links.code_length, 6);
+        assert_null(options.links.blocklist[0]);
+        assert_int_equal(options.links.private_targets, 0);
+        assert_int_equal(options.links.mixed_scripts, 0);
+        assert_int_equal(options.links.credentials, 1);
+        assert_null(options.links.own_hosts[0]);
         assert_string_equal(options.limits.create, "auto");
         assert_string_equal(options.limits.read, "auto");
         assert_string_equal(options.limits.misses, "auto");
@@ -123,6 +128,11 @@ static void test_good(void **state) {
                         "API.Access=open",
                         "Links.CodeLength=4",
                         "Links.CodeLength=32",
+                        "Links.Blocklist=/a /b",
+                        "Links.PrivateTargets=refuse",
+                        "Links.MixedScripts=refuse",
+                        "Links.Credentials=allow",
+                        "Links.OwnHosts=s.example t.example",
                         "Limits.Create=off",
                         "Limits.Read=6000/1min",
                         "Limits.Misses=120/min:120",
@@ -138,6 +148,9 @@ static void test_good(void **state) {
 
 static void test_bad(void **state) {
         static const char *const bad[] = {
+                        "Links.Blocklist=relative",
+                        "Links.PrivateTargets=yes",
+                        "Links.OwnHosts=https://s.example",
                         "Limits.Create=600",
                         "Limits.Read=0/min",
                         "Limits.Misses=automatic",

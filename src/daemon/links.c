@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * [Links]: which targets are taken, and the blocklist. A cached redirect was held against the list
+ * when it was filled; so a new list empties the cache, and a hit costs nothing.
+ */
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/manager.h"
+#include "model/host.h"
+
+#define EXIT_CONFIG 78
+
+/* The host of BaseURL=, malloc'ed; *ret NULL: there is none. */
+static int base_host(const Manager *manager, char **ret) {
+        Slice url = slice_from_string(manager->options.server.base_url), rest;
+        ptrdiff_t at = slice_search(url, SLICE("://"));
+        char host[HOST_SIZE];
+        size_t len;
+
+        *ret = NULL;
+        if (at < 0)
+                return 0;
+        url = slice_from(url, (size_t)at + 3);
+        (void)slice_cut(url, '/', &url, &rest);
+        if (!slice_starts_with(url, SLICE("[")))
+                (void)slice_cut(url, ':', &url, &rest);
+        if (host_parse(url, host, &len) < 0)
+                return 0;
+        *ret = slice_to_string(slice_make(host, len));
+        return *ret ? 0 : -ENOMEM;
+}
+
+static int find_own_hosts(Manager *manager) {
+        char **given = manager->options.links.own_hosts;
+        size_t n = 0;
+
+        while (given[n])
+                n++;
+        manager->own_hosts = calloc(n + 2, sizeof *manager->own_hosts);
+        if (!manager->own_hosts)
+                return -ENOMEM;
+        for (size_t i = 0; i < n; i++) {
+                manager->own_hosts[i] = strdup(given[i]);
+                if (!manager->own_hosts[i])
+                        return -ENOMEM;
+        }
+        return base_host(manager, manager->own_hosts + n);
+}
+
+static void apply_policy(Manager *manager) {
+        manager->context.policy = (Policy){
+                        .refuse_private = manager->options.links.private_targets,
+                        .refuse_mixed = manager->options.links.mixed_scripts,
+                        .own_hosts = manager->own_hosts,
+        };
+        manager->context.credentials = !manager->options.links.credentials;
+        manager->context.blocklists = manager->blocklists;
+        manager->front.blocklists = manager->blocklists;
+}
+
+static int open_blocklists(Manager *manager) {
+        char **files = manager->options.links.blocklist;
+        size_t bad = 0;
+        int r;
+
+        if (!files[0])
+                return 0;
+        r = blocklists_new(files, &manager->blocklists, &bad);
+        if (r < 0)
+                log_error("[Links] Blocklist=: %s: %s", files[bad] ? files[bad] : "start",
+                          strerror(-r));
+        return r;
+}
+
+int manager_start_links(Manager *manager) {
+        int r = find_own_hosts(manager);
+
+        if (r < 0) {
+                log_error("start: %s", strerror(-r));
+                return EXIT_FAILURE;
+        }
+        if (open_blocklists(manager) < 0)
+                return EXIT_CONFIG;
+        apply_policy(manager);
+        return 0;
+}
+
+void manager_reload_links(Manager *manager) {
+        char *const *files = manager->options.links.blocklist, *const none[] = {NULL};
+        size_t bad;
+        int r = 0;
+
+        /* The thread reads, however long it takes. */
+        if (!manager->blocklists && files[0])
+                r = blocklists_new(none, &manager->blocklists, &bad);
+        if (r == 0 && manager->blocklists)
+                r = blocklists_set(manager->blocklists, files);
+        if (r < 0)
+                log_error("configuration: [Links] Blocklist=: %s", strerror(-r));
+        apply_policy(manager);
+}
+
+static void log_state(const BlocklistsState *state) {
+        if (state->error < 0)
+                log_error("[Links] Blocklist=: %s: %s: the list that was read before stays in use",
+                          state->file, strerror(-state->error));
+        else
+                log_notice("blocklist read: %zu entries, %zu lines that are none",
+                           state->list.n_entries, state->list.n_bad);
+}
+
+void manager_watch_links(Manager *manager) {
+        BlocklistsState state;
+
+        if (!manager->blocklists)
+                return;
+        blocklists_state(manager->blocklists, &state);
+        if (state.generation == manager->blocklists_seen &&
+            state.error == manager->blocklists_error)
+                return;
+        log_state(&state);
+        manager->blocklists_error = state.error;
+        if (state.generation != manager->blocklists_seen)
+                redirect_cache_clear(manager->cache);
+        manager->blocklists_seen = state.generation;
+}
+
+void manager_collect_links(Manager *manager) {
+        BlocklistsState state;
+
+        if (!manager->blocklists)
+                return;
+        blocklists_state(manager->blocklists, &state);
+        metric_set(manager->metrics, METRIC_BLOCKLIST_ENTRIES, (double)state.list.n_entries);
+        metric_set(manager->metrics, METRIC_BLOCKLIST_BYTES, (double)state.list.n_bytes);
+        metric_set(manager->metrics, METRIC_BLOCKLIST_FAILED, state.error < 0 ? 1 : 0);
+}
+
+void manager_done_links(Manager *manager) {
+        manager->blocklists = blocklists_free(manager->blocklists);
+        for (size_t i = 0; manager->own_hosts && manager->own_hosts[i]; i++)
+                free(manager->own_hosts[i]);
+        free(TAKE_PTR(manager->own_hosts));
+}

@@ -1,0 +1,141 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""[Links]: targets that are refused, and blocklists that change while the service runs."""
+
+import os
+import signal
+import sys
+import threading
+import time
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import harness
+
+REFUSED = {"error": "This URL is not allowed here"}
+BLOCKED = {"error": "This link is blocked"}
+
+
+class Links(unittest.TestCase):
+    def setUp(self):
+        self.service = harness.Service()
+        self.addCleanup(self.service.close)
+        self.list = os.path.join(self.service.folder, "blocklist")
+
+    def write(self, text, path=None):
+        path = path or self.list
+        with open(path + ".new", "w") as file:
+            file.write(text)
+        os.rename(path + ".new", path)
+
+    def create(self, one, target):
+        answer = one.post("/urls", {"url": target})
+        return answer.status, answer.json
+
+    def test_switches(self):
+        one = self.service.start(options=["Links.PrivateTargets=refuse", "Links.MixedScripts=refuse",
+                                          "Links.Credentials=allow", "Links.OwnHosts=t.example",
+                                          "Server.BaseURL=https://s.example:8443/x"])
+        for target in ("http://127.0.0.1/", "http://[::1]/", "http://localhost/", "http://p\u0430ypal.example/",
+                       "http://t.example/abc", "https://S.example/abc"):
+            self.assertEqual(self.create(one, target), (400, REFUSED), target)
+        url = one.create("https://user:pass%20word@example.com/")
+        answer = one.get("/" + url["short_code"])
+        self.assertEqual(answer.headers["Location"], "https://user:pass%20word@example.com/")
+        self.assertEqual(one.put(f"/urls/{url['id']}", {"url": "http://10.0.0.1/"}).json, REFUSED)
+
+    def test_defaults_are_open_but_for_credentials(self):
+        one = self.service.start()
+        for target in ("http://127.0.0.1/", "http://localhost/", "http://p\u0430ypal.example/"):
+            self.assertEqual(self.create(one, target)[0], 201, target)
+        self.assertEqual(self.create(one, "http://user@example.com/")[0], 400)
+
+    def test_blocklist(self):
+        self.write("evil.example\n0.0.0.0 host.example\nhttps://example.com/bad\n")
+        one = self.service.start(options=[f"Links.Blocklist={self.list}"])
+        for target in ("http://evil.example/", "http://www.evil.example/x", "http://host.example/",
+                       "https://example.com/bad"):
+            self.assertEqual(self.create(one, target), (410, BLOCKED), target)
+        good = one.create("https://example.com/good")
+        self.assertEqual(one.put(f"/urls/{good['id']}", {"url": "http://evil.example/"}).status, 410)
+        self.assertEqual(one.metric('shortener_blocked_total{at="create"}'), 5)
+        self.assertEqual(one.metric("shortener_blocklist_entries"), 3)
+
+    def test_changed_list_counts_for_cached_links_and_back(self):
+        self.write("")
+        one = self.service.start(options=[f"Links.Blocklist={self.list}"])
+        url = one.create("http://later.example/")
+        path = "/" + url["short_code"]
+        for _ in range(3):
+            self.assertEqual(one.get(path).status, 302)
+        self.write("later.example\n")
+        harness.wait_for(lambda: one.get(path).status == 410, 15, "the link to be blocked")
+        events = one.get(f"/urls/{url['id']}/stats").json["redirect_count"]
+        blocked = one.get(path)
+        self.assertEqual((blocked.status, blocked.json), (410, BLOCKED))
+        page = one.get(path, headers={"Accept": "text/html"})
+        self.assertEqual((page.status, page.headers["Content-Type"]), (410, "text/html; charset=utf-8"))
+        self.assertEqual(one.request("HEAD", path).status, 410)
+        self.assertEqual(one.get(f"/urls/{url['id']}/stats").json["redirect_count"], events)
+        self.assertGreaterEqual(one.metric('shortener_blocked_total{at="redirect"}'), 3)
+        self.write("other.example\n")
+        harness.wait_for(lambda: one.get(path).status == 302, 15, "the link to be free again")
+
+    def test_list_that_vanishes_stays_in_use(self):
+        self.write("evil.example\n")
+        one = self.service.start(options=[f"Links.Blocklist={self.list}"])
+        os.unlink(self.list)
+        harness.wait_for(lambda: one.metric("shortener_blocklist_failed") == 1, 15, "the failure to show")
+        self.assertEqual(self.create(one, "http://evil.example/")[0], 410)
+        harness.wait_for(lambda: "stays in use" in one.log(), 5, "the message")
+        self.write("evil.example\nmore.example\n")
+        harness.wait_for(lambda: one.metric("shortener_blocklist_entries") == 2, 15, "the new list")
+        self.assertEqual(one.metric("shortener_blocklist_failed"), 0)
+
+    def test_reload_brings_a_list(self):
+        one = self.service.start()
+        self.assertEqual(self.create(one, "http://evil.example/")[0], 201)
+        self.write("evil.example\n")
+        with open(self.service.config, "w") as file:
+            file.write(f"[Links]\nBlocklist={self.list}\nPrivateTargets=refuse\n")
+        one.signal(signal.SIGHUP)
+        harness.wait_for(lambda: self.create(one, "http://evil.example/")[0] == 410, 15, "the list")
+        self.assertEqual(self.create(one, "http://127.0.0.1/"), (400, REFUSED))
+
+    def test_missing_list_stops_the_start(self):
+        one = self.service.instance(options=[f"Links.Blocklist={self.list}"]).start(wait=False)
+        self.assertEqual(one.process.wait(20 * harness.SLOW), 78)
+        self.assertIn("No such file", one.log())
+
+    def test_a_million_entries_are_read_beside_the_loop(self):
+        self.write("first.example\n")
+        one = self.service.start(options=[f"Links.Blocklist={self.list}"])
+        path = "/" + one.create()["short_code"]
+        one.get(path)
+        self.write("".join(f"host-{i}.example\n" for i in range(1000000)))
+        slowest, done = [0.0], threading.Event()
+
+        def visit():
+            connection = one.connect()
+            while not done.is_set():
+                begin = time.monotonic()
+                answer = one.get(path, connection=connection)
+                slowest[0] = max(slowest[0], time.monotonic() - begin)
+                assert answer.status == 302
+            connection.close()
+
+        thread = threading.Thread(target=visit)
+        thread.start()
+        try:
+            harness.wait_for(lambda: one.metric("shortener_blocklist_entries") == 1000000, 60, "the list", pause=0.2)
+        finally:
+            done.set()
+            thread.join()
+        self.assertLess(one.metric("shortener_blocklist_bytes"), 16e6)
+        # Reading takes seconds in a slow build; no visit waits that long.
+        self.assertLess(slowest[0], 0.5 * harness.SLOW)
+        self.assertEqual(self.create(one, "http://host-999999.example/")[0], 410)
+
+
+if __name__ == "__main__":
+    harness.main()

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: MIT */
+
+/* Blocklists: what each kind of line blocks and what not, a million of them, files that fail. */
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "basic/clock.h"
+#include "policy/blocklist.h"
+
+#define MILLION 1000000u
+#define MIB     (1024u * 1024)
+
+static char path[64];
+
+static Blocklist *load(const char *text) {
+        char *files[] = {path, NULL};
+        Blocklist *list;
+        FILE *file = fopen(path, "w");
+        size_t bad;
+
+        assert_non_null(file);
+        assert_int_equal(fwrite(text, 1, strlen(text), file), strlen(text));
+        assert_int_equal(fclose(file), 0);
+        assert_int_equal(blocklist_load(files, &list, &bad), 0);
+        return list;
+}
+
+static bool has(const Blocklist *list, const char *location) {
+        return blocklist_has(list, slice_from_string(location));
+}
+
+static size_t bad_lines(const Blocklist *list) {
+        BlocklistStats stats;
+
+        blocklist_stats(list, &stats);
+        return stats.n_bad;
+}
+
+static void test_domains(void **state) {
+        Blocklist *list = load("# a comment\n! another\n\nEvil.Example\r\n*.wild.example\n"
+                               ".dot.example # why\n  b\xC3\xBC"
+                               "cher.example  \n192.0.2.7\n"
+                               "[2001:db8::1]\n");
+
+        (void)state;
+        assert_true(has(list, "http://evil.example/"));
+        assert_true(has(list, "https://a.b.evil.example:8080/x"));
+        assert_true(has(list, "http://evil.example./"));
+        assert_true(has(list, "http://wild.example/"));
+        assert_true(has(list, "http://a.wild.example/"));
+        assert_true(has(list, "http://dot.example/"));
+        assert_true(has(list, "http://xn--bcher-kva.example/"));
+        assert_true(has(list, "http://192.0.2.7/"));
+        assert_true(has(list, "http://[2001:db8::1]:80/"));
+        assert_true(has(list, "http://user@evil.example/"));
+        assert_false(has(list, "http://notevil.example/"));
+        assert_false(has(list, "http://example/"));
+        assert_false(has(list, "http://evil.example.com/"));
+        assert_false(has(list, "http://good.example/?evil.example"));
+        assert_int_equal(bad_lines(list), 0);
+        blocklist_free(list);
+}
+
+static void test_hosts_file(void **state) {
+        Blocklist *list = load("127.0.0.1 localhost\n::1 localhost ip6-localhost\n"
+                               "0.0.0.0 one.example two.example # three.example\n"
+                               "127.0.0.1\tfour.example\n:: five.example\n");
+
+        (void)state;
+        assert_true(has(list, "http://one.example/"));
+        assert_true(has(list, "http://two.example/"));
+        assert_true(has(list, "http://four.example/"));
+        assert_true(has(list, "http://five.example/"));
+        assert_false(has(list, "http://three.example/"));
+        assert_false(has(list, "http://www.one.example/"));
+        assert_false(has(list, "http://localhost/"));
+        assert_false(has(list, "http://127.0.0.1/"));
+        assert_int_equal(bad_lines(list), 0);
+        blocklist_free(list);
+}
+
+static void test_urls(void **state) {
+        Blocklist *list = load("http://Host.Example/a/../bad?x=1\nhttps://host.example:443/s\n");
+
+        (void)state;
+        assert_true(has(list, "http://host.example/bad?x=1"));
+        assert_true(has(list, "https://host.example/s"));
+        assert_false(has(list, "https://host.example/bad?x=1"));
+        assert_false(has(list, "http://host.example/bad"));
+        assert_false(has(list, "http://host.example/"));
+        blocklist_free(list);
+}
+
+static void test_bad_lines(void **state) {
+        Blocklist *list = load("good.example\nnot an address\nftp://x.example/\nhttp://\na..b\n"
+                               "exa mple\nx\nlast.example");
+
+        (void)state;
+        assert_true(has(list, "http://good.example/"));
+        assert_true(has(list, "http://last.example/"));
+        assert_in_range(bad_lines(list), 4, 6);
+        blocklist_free(list);
+        list = load("");
+        assert_false(has(list, "http://good.example/"));
+        assert_false(has(NULL, "http://good.example/"));
+        blocklist_free(list);
+}
+
+/* A million entries in 16 MB, what is in is found, and one look costs little. */
+static void test_a_million(void **state) {
+        char *files[] = {path, NULL}, location[64];
+        FILE *file = fopen(path, "w");
+        BlocklistStats stats;
+        Blocklist *list;
+        unsigned wrong = 0;
+        uint64_t begin;
+        size_t bad;
+
+        (void)state;
+        assert_non_null(file);
+        for (unsigned i = 0; i < MILLION; i++)
+                assert_true(fprintf(file, "0.0.0.0 host-%u.example\n", i) > 0);
+        assert_int_equal(fclose(file), 0);
+        begin = clock_monotonic_usec();
+        assert_int_equal(blocklist_load(files, &list, &bad), 0);
+        print_message("a million entries read in %u ms, ",
+                      (unsigned)((clock_monotonic_usec() - begin) / 1000));
+        blocklist_stats(list, &stats);
+        assert_int_equal(stats.n_entries, MILLION);
+        assert_true(stats.n_bytes <= 16 * MIB);
+        begin = clock_monotonic_usec();
+        for (unsigned i = 0; i < 2 * MILLION; i++) {
+                (void)snprintf(location, sizeof location, "http://host-%u.example/", i);
+                wrong += has(list, location) != (i < MILLION);
+        }
+        print_message("%zu bytes, %u ns a look\n", stats.n_bytes,
+                      (unsigned)((clock_monotonic_usec() - begin) / 2000));
+        assert_int_equal(wrong, 0);
+        blocklist_free(list);
+}
+
+static void test_files_that_fail(void **state) {
+        char missing[] = "/nonexistent/list", folder[] = "/tmp";
+        char *second[] = {path, missing, NULL}, *wrong[] = {folder, NULL};
+        Blocklist *list = load("good.example\n");
+        size_t bad;
+
+        (void)state;
+        blocklist_free(list);
+        assert_int_equal(blocklist_load(second, &list, &bad), -ENOENT);
+        assert_int_equal(bad, 1);
+        assert_int_equal(blocklist_load(wrong, &list, &bad), -EISDIR);
+        assert_int_equal(bad, 0);
+}
+
+static int setup(void **state) {
+        int fd;
+
+        (void)state;
+        (void)snprintf(path, sizeof path, "/tmp/blocklist-test-XXXXXX");
+        fd = mkstemp(path);
+        return fd < 0 ? -1 : close(fd);
+}
+
+static int teardown(void **state) {
+        (void)state;
+        return unlink(path);
+}
+
+int main(void) {
+        static const struct CMUnitTest tests[] = {
+                        cmocka_unit_test(test_domains),   cmocka_unit_test(test_hosts_file),
+                        cmocka_unit_test(test_urls),      cmocka_unit_test(test_bad_lines),
+                        cmocka_unit_test(test_a_million), cmocka_unit_test(test_files_that_fail),
+        };
+
+        return cmocka_run_group_tests(tests, setup, teardown);
+}
