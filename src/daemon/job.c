@@ -96,12 +96,14 @@ static void arm(sd_event_source *source, uint64_t usec) {
         (void)sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
 
+static bool is_import(const Job *job) {
+        return job->match.route->flags & HTTP_ROUTE_IMPORT;
+}
+
 static void job_out(Job *job) {
         Manager *manager = job->manager;
-        const HttpRoute *route = job->match.route;
 
-        list_append(route->flags & HTTP_ROUTE_IMPORT ? &manager->imports : &manager->jobs,
-                    &job->node);
+        list_append(is_import(job) ? &manager->imports : &manager->jobs, &job->node);
         manager->n_jobs++;
         arm(manager->deadlines, DEADLINE_POLL_USEC);
 }
@@ -119,7 +121,9 @@ static void reject(Job *job) {
 }
 
 static void send_call(Job *job) {
-        job->context = job->manager->context;
+        Manager *manager = job->manager;
+
+        job->context = manager->context;
         job->call = (Call){
                         .exchange = job->exchange,
                         .route = job->match.route,
@@ -128,7 +132,7 @@ static void send_call(Job *job) {
                         .deadline_usec = job->deadline_usec,
                         .now_usec = clock_realtime_usec(),
         };
-        if (pool_push(job->manager->pool, &job->call) < 0) {
+        if (pool_push(is_import(job) ? manager->importers : manager->pool, &job->call) < 0) {
                 reject(job);
                 return;
         }
@@ -405,7 +409,9 @@ static void expire_list(ListNode *list, uint64_t now_usec) {
                 list_remove(&job->node);
                 job->abandoned = true;
                 metric_add(job->manager->metrics, METRIC_CALL_TIMEOUTS, 1);
-                store_note_hang(job->manager->store);
+                /* An import may have waited for others all the time: that says nothing. */
+                if (!is_import(job))
+                        store_note_hang(job->manager->store);
                 http_exchange_abandon(job->exchange);
         }
 }

@@ -51,7 +51,7 @@ typedef struct Manager {
         HttpServer *server;
         Outbox *calls;   /* finished ones, from the workers */
         Outbox *lookups; /* from the resolver */
-        Pool *pool;
+        Pool *pool, *importers;
         Resolver *resolver;
         Thread *log_thread, *spool_thread, *shipper_thread;
         AddressPrefix *trusted;

@@ -163,6 +163,7 @@ int manager_run(Manager *manager) {
 void manager_done(Manager *manager) {
         job_check_visits(manager, UINT64_MAX);
         manager->pool = pool_free(manager->pool);
+        manager->importers = pool_free(manager->importers);
         manager->resolver = resolver_free(manager->resolver);
         if (manager->calls)
                 job_calls_done(manager);

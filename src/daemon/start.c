@@ -22,6 +22,7 @@
 #define LOOKUPS_MAX     8192u
 #define RUNTIME_DEFAULT "/run/shortener"
 #define SHIPPER_WRITER  (HOST_WRITERS - 1)
+#define IMPORT_WRITER   (HOST_WRITERS - 2)
 
 #define MESSAGE_BAD_SCHEMA "7d9b3c5e21f84d0a8e6f4b1790c2ad35"
 
@@ -292,6 +293,10 @@ static int start_resolver(Manager *manager) {
 static int start_threads(Manager *manager) {
         PoolOptions pool = {.n_workers = (unsigned)manager->options.server.workers,
                             .queue_max = QUEUE_MAX};
+        PoolOptions importers = {.n_workers = 1,
+                                 .queue_max = QUEUE_MAX,
+                                 .first_writer = IMPORT_WRITER,
+                                 .name = "importer"};
         int r = outbox_new(&manager->calls);
 
         if (r == 0)
@@ -306,6 +311,9 @@ static int start_threads(Manager *manager) {
         if (r == 0)
                 r = pool_new(&pool, manager->store, manager->page, manager->slot, manager->calls,
                              &manager->pool);
+        if (r == 0)
+                r = pool_new(&importers, manager->store, manager->page, manager->slot,
+                             manager->calls, &manager->importers);
         if (r == 0)
                 r = start_resolver(manager);
         return r < 0 ? fail(EXIT_FAILURE, "threads", strerror(-r)) : 0;

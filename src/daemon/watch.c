@@ -54,6 +54,7 @@ static void watch_page(Manager *manager) {
  * the store's, must starve it. */
 static void watch_workers(Manager *manager, uint64_t now_usec) {
         bool stuck = pool_stuck(manager->pool, STUCK_USEC) ||
+                     pool_stuck(manager->importers, STUCK_USEC) ||
                      (!shipper_in_store(manager->shipper) &&
                       now_usec - MIN(now_usec, shipper_alive_usec(manager->shipper)) > STUCK_USEC);
 
@@ -209,6 +210,8 @@ void manager_collect_metrics(Manager *manager) {
         metric_set(manager->metrics, METRIC_CONNS_WRITING, (double)server.n_writing);
         metric_set(manager->metrics, METRIC_CONNS_CLOSING, (double)server.n_closing);
         metric_set(manager->metrics, METRIC_CONNS_ACCEPTED, (double)server.n_accepted);
-        metric_set(manager->metrics, METRIC_QUEUE_DEPTH, (double)pool_queue_depth(manager->pool));
+        metric_set(manager->metrics, METRIC_QUEUE_DEPTH,
+                   (double)(pool_queue_depth(manager->pool) +
+                            pool_queue_depth(manager->importers)));
         metric_set(manager->metrics, METRIC_LOG_DROPS, (double)log_drops());
 }

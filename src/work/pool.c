@@ -106,14 +106,19 @@ static void worker_run(void *userdata) {
         }
 }
 
-static int pool_start(Pool *pool, HostPage *page) {
+static int pool_start(Pool *pool, const PoolOptions *options, HostPage *page) {
         for (unsigned i = 0; i < pool->n_workers; i++) {
                 Worker *worker = pool->workers + i;
                 int r;
 
                 worker->pool = pool;
-                worker->writer = (HostWriter){.page = page, .slot = pool->slot, .index = i};
-                (void)snprintf(worker->name, sizeof worker->name, "worker-%u", i + 1);
+                worker->writer = (HostWriter){.page = page,
+                                              .slot = pool->slot,
+                                              .index = options->first_writer + i};
+                if (options->name)
+                        (void)snprintf(worker->name, sizeof worker->name, "%s", options->name);
+                else
+                        (void)snprintf(worker->name, sizeof worker->name, "worker-%u", i + 1);
                 r = thread_start(worker->name, worker_run, worker, &worker->thread);
                 if (r < 0)
                         return r;
@@ -126,7 +131,7 @@ int pool_new(const PoolOptions *options, Store *store, HostPage *page, HostSlot 
         _cleanup_(pool_free_p) Pool *pool = NULL;
         int r;
 
-        CHECK(options->n_workers <= POOL_WORKERS_MAX);
+        CHECK(options->n_workers <= POOL_WORKERS_MAX - options->first_writer);
         pool = calloc(1, sizeof *pool + options->n_workers * sizeof(Worker));
         if (!pool)
                 return -ENOMEM;
@@ -137,7 +142,7 @@ int pool_new(const PoolOptions *options, Store *store, HostPage *page, HostSlot 
         r = inbox_new(options->queue_max, &pool->inbox);
         if (r < 0)
                 return r;
-        r = pool_start(pool, page);
+        r = pool_start(pool, options, page);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(pool);

@@ -3,7 +3,9 @@
 
 /*
  * The api workers: threads "worker-N", each with one store session, which run calls as plain
- * blocking functions. The loop pushes, the workers answer into an outbox.
+ * blocking functions. The loop pushes, the workers answer into an outbox. Imports, which may last a
+ * minute, have a pool of their own with one thread, "importer": any number of them costs the other
+ * calls no worker.
  */
 
 #include "host/page.h"
@@ -15,7 +17,9 @@
 
 typedef struct PoolOptions {
         unsigned n_workers;
-        size_t queue_max; /* calls that may wait */
+        size_t queue_max;      /* calls that may wait */
+        unsigned first_writer; /* the first worker's index in the host page */
+        const char *name;      /* of the only thread; NULL: they are worker-1, worker-2, ... */
 } PoolOptions;
 
 typedef struct Pool Pool;

@@ -5,7 +5,9 @@
 import json
 import os
 import socket
+import sqlite3
 import sys
+import threading
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
@@ -197,6 +199,26 @@ class Bulk(unittest.TestCase):
         data = HEADER + b"".join(b"many%d,many%d@example.com\n" % (i, i) for i in range(2500)) + b"last,bad\n"
         self.bare(data, 2500, 1, [2502])
         self.assertEqual([u["username"] for u in self.last(2)], ["many2498", "many2499"])
+
+    def test_imports_leave_the_workers_free(self):
+        # Each may last a minute; as many as there are workers used to stop the whole API.
+        lock = sqlite3.connect(self.service.database, isolation_level=None)
+        self.addCleanup(lock.close)
+        lock.execute("BEGIN IMMEDIATE")
+        answers, threads = [], []
+        for i in range(6):
+            body = form(part("file", HEADER + b"queue%d,queue%d@example.com\n" % (i, i)))
+            threads.append(threading.Thread(target=lambda body=body: answers.append(self.send(body))))
+            threads[-1].start()
+        harness.wait_for(lambda: self.one.metric("shortener_worker_queue_depth ") >= 2, what="imports that wait")
+        for _ in range(5):
+            self.assertEqual(self.one.get("/users/0").status, 404)
+            self.assertEqual(self.one.get("/users").status, 200)
+        self.assertEqual(answers, [])
+        lock.execute("ROLLBACK")
+        for thread in threads:
+            thread.join()
+        self.assertEqual([(a.status, a.json["count"]) for a in answers], [(201, 1)] * 6)
 
     # ---- limits ----
 
