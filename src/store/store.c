@@ -42,7 +42,9 @@ static bool breaker_admits(Store *store, uint64_t now_usec) {
 static void breaker_note(Store *store, int result) {
         unsigned n;
 
-        if (result == -ENOMEM) /* ours; says nothing about the store */
+        /* -ENOMEM is ours and says nothing about the store; -EIO is about a part of its data, with
+         * the rest it may go on: only store_ping() knows. */
+        if (result == -ENOMEM || result == -EIO)
                 return;
         if (result != -EHOSTDOWN && result != -EBUSY && result != -ETIMEDOUT) {
                 /* Read first: the line stays shared between threads while all is well. */
@@ -76,7 +78,8 @@ static int verb_begin(StoreSession *session) {
 static int verb_end(StoreSession *session, int result) {
         atomic_store_explicit(&session->busy_since_usec, 0, memory_order_relaxed);
         breaker_note(session->store, result);
-        return result;
+        /* What let the breaker open is no news, whatever its name. */
+        return result == -EIO && !store_is_up(session->store) ? -EHOSTDOWN : result;
 }
 
 #define VERB(session, call)                                        \
@@ -247,7 +250,12 @@ bool store_is_up(const Store *store) {
 }
 
 int store_ping(StoreSession *session) {
-        return VERB(session, ping(session));
+        int r = VERB(session, ping(session));
+
+        /* Not even this can be read: the store is of no use to anybody. */
+        if (r == -EIO)
+                breaker_note(session->store, -EHOSTDOWN);
+        return r;
 }
 
 int store_schema(StoreSession *session, StoreSchema *ret) {

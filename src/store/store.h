@@ -97,7 +97,8 @@ uint64_t store_session_busy_since(const StoreSession *session);
 const char *store_session_error(const StoreSession *session);
 
 /* The breaker opens after STORE_BREAKER_FAILURES verbs in a row that ended in -EHOSTDOWN, -EBUSY or
- * -ETIMEDOUT; then every verb answers -EHOSTDOWN at once, but one probe each STORE_BREAKER_USEC. */
+ * -ETIMEDOUT, or pings that ended in -EIO; then every verb answers -EHOSTDOWN at once, but one probe
+ * each STORE_BREAKER_USEC. */
 #define STORE_BREAKER_FAILURES 3u
 #define STORE_BREAKER_USEC     250000ULL
 bool store_is_up(const Store *store); /* any thread; true until the breaker opens */
@@ -105,6 +106,7 @@ bool store_is_up(const Store *store); /* any thread; true until the breaker open
  * without it: for the breaker that is a failure. Any thread. */
 void store_note_hang(Store *store);
 
+/* -EIO: nothing can be read, the store is damaged (or no database): it counts as away. */
 int store_ping(StoreSession *session) _must_check_;
 
 /* ---- schema ---- */

@@ -61,5 +61,25 @@ class Away(unittest.TestCase):
         self.assertEqual(self.one.post("/urls", {"url": "https://example.com/again"}).status, 201)
 
 
+class Damaged(unittest.TestCase):
+    def test_no_database(self):
+        # It used to be "connected", and each call of the API a 500.
+        service = harness.Service()
+        self.addCleanup(service.close)
+        with open(service.database, "wb") as file:
+            file.write(b"this is no database\n" * 1000)
+        one = service.start()
+        harness.wait_for(lambda: one.get("/health").json["database"] == "disconnected", what="a store that is away")
+        self.assertEqual(one.get("/ready").status, 503)
+        self.assertEqual(one.metric("shortener_store_up "), 0)
+        for path in ("/users", "/urls/1", "/a1b2c3"):
+            for _ in range(100):  # some of them are probes
+                answer = one.get(path)
+                self.assertEqual((answer.status, answer.headers["Retry-After"]), (503, "1"), path)
+        os.rename(service.database, service.database + ".aside")
+        harness.wait_for(lambda: one.get("/ready").status == 200, what="/ready")
+        self.assertEqual(one.get("/users").json, [])
+
+
 if __name__ == "__main__":
     harness.main()

@@ -60,6 +60,13 @@ static int ping_until_asked(Fixture *f) {
         return r;
 }
 
+static void wait_for_probe(void) {
+        uint64_t end_usec = clock_monotonic_usec() + STORE_BREAKER_USEC;
+
+        while (clock_monotonic_usec() <= end_usec)
+                (void)sched_yield();
+}
+
 static void test_opens_and_closes(void **state) {
         Fixture *f = *state;
         uint64_t opened_usec;
@@ -82,7 +89,7 @@ static void test_opens_and_closes(void **state) {
 static void test_which_results_count(void **state) {
         Fixture *f = *state;
         const int failures[] = {-EHOSTDOWN, -EBUSY, -ETIMEDOUT};
-        const int others[] = {-EIO, -ENOMEM, -EPROTO};
+        const int others[] = {-ENOMEM, -EPROTO};
 
         for (size_t i = 0; i < ELEMENTSOF(others); i++) {
                 fail_times(f, others[i], 2 * STORE_BREAKER_FAILURES);
@@ -93,6 +100,28 @@ static void test_which_results_count(void **state) {
                 assert_false(store_is_up(f->store));
                 assert_int_equal(ping_until_asked(f), 0);
         }
+}
+
+/* Of a damaged table the rest of the store knows nothing; a ping that fails is about all of it. */
+static void test_damage(void **state) {
+        Fixture *f = *state;
+        User user;
+
+        store_fake_fail(f->store, -EIO, 2 * STORE_BREAKER_FAILURES);
+        for (unsigned i = 0; i < 2 * STORE_BREAKER_FAILURES; i++)
+                assert_int_equal(store_user_get(f->session, &f->arena, 5, &user), -EIO);
+        assert_true(store_is_up(f->store));
+
+        fail_times(f, -EIO, STORE_BREAKER_FAILURES);
+        assert_false(store_is_up(f->store));
+        /* Whoever is the probe has the same answer as the rest, and does not close the breaker. */
+        store_fake_fail(f->store, -EIO, 1);
+        wait_for_probe();
+        assert_int_equal(store_user_get(f->session, &f->arena, 5, &user), -EHOSTDOWN);
+        assert_null(strstr(store_session_error(f->session), "breaker"));
+        assert_false(store_is_up(f->store));
+        assert_int_equal(ping_until_asked(f), 0);
+        assert_true(store_is_up(f->store));
 }
 
 static void test_in_a_row_only(void **state) {
@@ -301,6 +330,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                         FAKE_TEST(test_opens_and_closes),
                         FAKE_TEST(test_which_results_count),
+                        FAKE_TEST(test_damage),
                         FAKE_TEST(test_in_a_row_only),
                         FAKE_TEST(test_failed_probe_keeps_it_open),
                         FAKE_TEST(test_shared_by_sessions),
