@@ -72,6 +72,9 @@ int ctl_store_failed(const Ctl *ctl, int result) {
         case -ENOMEM:
                 ctl_error(what, "out of memory");
                 return EXIT_AGAIN;
+        case STORE_BAD_SCHEMA:
+                ctl_error(what, "%s: say which file with --store= or [Store] URL=", why);
+                return EXIT_CONFIG;
         default:
                 if (result < 0)
                         ctl_error(what, "%s", *why ? why : strerror(-result));

@@ -48,6 +48,14 @@ static int parse_log_format(const char *text, LogFormat *ret) {
         return -EINVAL;
 }
 
+/* The name goes into a header, the journal and the host page as it is. */
+static bool is_instance_name(const char *name) {
+        size_t len = strspn(name,
+                            "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-");
+
+        return len > 0 && len < HOST_NAME_SIZE && name[len] == '\0';
+}
+
 static int usage_error(const char *what, const char *why) {
         (void)fprintf(stderr, "shortenerd: %s: %s; see shortenerd --help\n", what, why);
         return EXIT_USAGE;
@@ -74,6 +82,9 @@ static int parse_arguments(int argc, char **argv, Arguments *ret) {
         while ((c = getopt_long(argc, argv, "", options, NULL)) >= 0)
                 switch (c) {
                 case 'i':
+                        if (!is_instance_name(optarg))
+                                return usage_error("--instance",
+                                                   "not 1 to 31 of A-Z, a-z, 0-9, '.', '_', '-'");
                         ret->instance = optarg;
                         break;
                 case 'c':

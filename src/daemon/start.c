@@ -108,7 +108,15 @@ static int check_schema(StoreSession *session, const Manager *manager) {
         char why[256];
         int r = store_schema(session, &schema);
 
-        if (r != 0 || (schema.version >= schema.oldest && schema.version <= schema.supported))
+        if (r == STORE_BAD_SCHEMA) {
+                log_entry(LOG_ERR, MESSAGE_BAD_SCHEMA, NULL, 0, "[Store] URL=: %s",
+                          store_session_error(session));
+                return EXIT_CONFIG;
+        }
+        if (r < 0)
+                log_warning("%s: away: %s", store_url_shown(manager->store),
+                            store_session_error(session));
+        if (r < 0 || (schema.version >= schema.oldest && schema.version <= schema.supported))
                 return 0; /* away: the breaker and /health tell */
         if (schema.version == 0)
                 (void)snprintf(why, sizeof why, "has no schema: run 'shortenerctl db init'");

@@ -34,7 +34,7 @@ typedef enum StoreResult {
         STORE_CODE_TAKEN = 6, /* make another code and call again */
         STORE_NOT_EMPTY = 7,  /* a load was asked for and rows exist */
         STORE_REFUSED = 8,    /* the database refused a row for what is in it */
-        STORE_BAD_SCHEMA = 9, /* none, too old or too new: see store_schema() */
+        STORE_BAD_SCHEMA = 9, /* another program's, or newer than ours: see store_schema() */
 } StoreResult;
 
 typedef struct Store Store;
@@ -97,8 +97,8 @@ uint64_t store_session_busy_since(const StoreSession *session);
 const char *store_session_error(const StoreSession *session);
 
 /* The breaker opens after STORE_BREAKER_FAILURES verbs in a row that ended in -EHOSTDOWN, -EBUSY or
- * -ETIMEDOUT, or pings that ended in -EIO; then every verb answers -EHOSTDOWN at once, but one probe
- * each STORE_BREAKER_USEC. */
+ * -ETIMEDOUT, or pings that ended in -EIO; then every verb answers -EHOSTDOWN at once, but one
+ * probe each STORE_BREAKER_USEC. */
 #define STORE_BREAKER_FAILURES 3u
 #define STORE_BREAKER_USEC     250000ULL
 bool store_is_up(const Store *store); /* any thread; true until the breaker opens */
@@ -117,6 +117,7 @@ typedef struct StoreSchema {
         int oldest;    /* the oldest it can run on */
 } StoreSchema;
 
+/* STORE_BAD_SCHEMA: another program's database. */
 int store_schema(StoreSession *session, StoreSchema *ret) _must_check_;
 /* Applies the migrations up to store's newest; each is one transaction. *ret_n: how many ran. */
 int store_migrate(StoreSession *session, int *ret_n) _must_check_;

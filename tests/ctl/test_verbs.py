@@ -80,6 +80,14 @@ class Db(Case):
     def test_a_folder_that_is_not_there(self):
         self.refused("db", "init", store="no/where.db")
 
+    def test_the_database_of_another_program(self):
+        for version in ("0", "1"):
+            subprocess.run(["sqlite3", self.path(version + ".db"),
+                            "CREATE TABLE bookmarks (x); PRAGMA user_version = " + version], check=True,
+                           timeout=TIMEOUT)
+            for words in (["db", "init"], ["db", "migrate"], ["db", "status"], ["user", "list"], ["seed"]):
+                self.refused(*words, store=version + ".db", status=CONFIG, message="is another program's database")
+
     def test_a_schema_from_the_future(self):
         self.init()
         subprocess.run(["sqlite3", self.path("store.db"), "PRAGMA user_version = 9999"], check=True,

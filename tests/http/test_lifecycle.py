@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -103,6 +104,29 @@ class Lifecycle(unittest.TestCase):
         nothing = run("--set=Server.RuntimeDirectory=" + folder, "--set=Clicks.Directory=" + folder + "/spool",
                       "--set=Store.URL=sqlite:" + folder + "/db")
         self.assertEqual((nothing.returncode, "nothing to listen on" in nothing.stderr), (78, True), nothing.stderr)
+        database = sqlite3.connect(folder + "/other")
+        database.execute("CREATE TABLE bookmarks (x)")
+        database.close()
+        other = run("--set=Server.RuntimeDirectory=" + folder, "--set=Clicks.Directory=" + folder + "/spool",
+                    "--set=Store.URL=sqlite:" + folder + "/other", "--set=Server.Listen=127.0.0.1:0")
+        self.assertEqual(other.returncode, 78, other.stderr)
+        self.assertIn("is another program's database", other.stderr)
+
+    def test_names_of_instances(self):
+        # X-Instance, the journal and the host page have it as it is.
+        for name in ("", "a b", "a/b", "a\r\nX-Evil: y", "\xe9", "a" * 32):
+            result = subprocess.run([harness.DAEMON, "--instance=" + name, "--check-config"], capture_output=True,
+                                    text=True, timeout=20)
+            self.assertEqual(result.returncode, 2, name)
+            self.assertIn("--instance: ", result.stderr)
+        for name in ("1", "A-b_c.9", "a" * 31):
+            self.assertEqual(subprocess.run([harness.DAEMON, "--instance=" + name, "--check-config"],
+                                            timeout=20).returncode, 0, name)
+
+    def test_why_the_store_is_away_at_the_start(self):
+        one = self.service.start("away", options=["Store.URL=sqlite:/nonexistent/db"])
+        self.assertRegex(one.log(), "sqlite:/nonexistent/db: away: .*No such file")
+        one.stop()
 
     def test_listens_without_activation(self):
         path = os.path.join(self.service.folder, "http.sock")

@@ -50,18 +50,24 @@ static int is_foreign(SqliteSession *s, bool *ret) {
         return 0;
 }
 
-static int check_known(SqliteSession *s, int version) {
+static int check_ours(SqliteSession *s) {
         bool foreign = false;
         int r;
 
         r = is_foreign(s, &foreign);
-        if (r < 0)
+        if (r < 0 || !foreign)
                 return r;
-        if (foreign) {
-                store_session_set_error(&s->session, "%s is another program's database",
-                                        s->session.store->place);
-                return STORE_BAD_SCHEMA;
-        }
+        store_session_set_error(&s->session, "%s is another program's database",
+                                s->session.store->place);
+        return STORE_BAD_SCHEMA;
+}
+
+static int check_known(SqliteSession *s, int version) {
+        int r;
+
+        r = check_ours(s);
+        if (r != 0)
+                return r;
         if (version < 0 || (size_t)version > series_of(s)->n) {
                 store_session_set_error(&s->session,
                                         "the schema's version %d is newer than this program's, %zu",
@@ -150,6 +156,9 @@ int sqlite_schema(StoreSession *session, StoreSchema *ret) {
 
         r = sqlite_ready(s);
         if (r < 0)
+                return r;
+        r = check_ours(s);
+        if (r != 0)
                 return r;
         r = sqlite_version(s, &version);
         if (r < 0)
