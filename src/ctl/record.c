@@ -220,7 +220,11 @@ static int parse_url(const RecordTexts *row, int64_t now_sec, Arena *arena, Url 
         return r;
 }
 
-static int parse_details(Slice text, Arena *arena, Slice *ret, const char **ret_problem) {
+/* A row of an export may be an event of our own, with a target in its details. */
+static int parse_details(Slice text, Slice event_type, Arena *arena, Slice *ret,
+                         const char **ret_problem) {
+        bool own = slice_equal(event_type, SLICE("created")) ||
+                   slice_equal(event_type, SLICE("updated"));
         int r;
 
         text = slice_trim(text);
@@ -230,8 +234,9 @@ static int parse_details(Slice text, Arena *arena, Slice *ret, const char **ret_
         r = jsontext_canonical(text, arena, ret);
         if (r == -EINVAL)
                 return refuse(ret_problem, "details must be a JSON object");
-        if (r == 0 && ret->len > MODEL_DETAILS_MAX)
-                return refuse(ret_problem, "details must be 4096 bytes or fewer");
+        if (r == 0 && ret->len > (own ? MODEL_DETAILS_OWN_MAX : MODEL_DETAILS_MAX))
+                return refuse(ret_problem, own ? "details must be 6400 bytes or fewer"
+                                               : "details must be 4096 bytes or fewer");
         return r;
 }
 
@@ -257,7 +262,8 @@ static int parse_event(const RecordTexts *row, int64_t now_sec, Arena *arena, Ev
                 r = parse_time(row->texts[FIELD_TIMESTAMP], now_sec, &ret->timestamp_sec,
                                "timestamp is no date", ret_problem);
         if (r == 0)
-                r = parse_details(row->texts[FIELD_DETAILS], arena, &ret->details, ret_problem);
+                r = parse_details(row->texts[FIELD_DETAILS], ret->type, arena, &ret->details,
+                                  ret_problem);
         if (r == 0)
                 r = copy(arena, &ret->type);
         return r;

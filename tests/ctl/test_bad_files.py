@@ -119,6 +119,8 @@ EVENTS = {
                   "details must be a JSON object"),
     "4,097 bytes": (b'1,x,"{""a"":""' + b"y" * 4089 + b'""}",,\n',
                     "details must be 4096 bytes or fewer"),
+    "6,401 bytes": (b'1,created,"{""a"":""' + b"y" * 6393 + b'""}",,\n',
+                    "details must be 6400 bytes or fewer"),
     "a time that is none": (b"1,x,,,25:00\n", "timestamp is no date"),
 }
 

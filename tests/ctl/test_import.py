@@ -200,6 +200,9 @@ class Export(Case):
         self.ctl("link", "edit", "5", "--title=Käse, \"gut\"")
         self.ctl("user", "delete", "--yes", "7")
         self.ctl("link", "delete", "--yes", "1")
+        # Its events are the longest that there are: six bytes of JSON for each two of the URL.
+        longest = "http://ab/x" + "é" * 1018
+        self.ctl("link", "edit", str(self.json("link", "add", longest)["id"]), "--url=" + longest + "y")
         for form in ("csv", "jsonl"):
             self.init(store=form)
             for kind in KINDS:
