@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""script/rollout, with programs of the test in place of tar, systemctl, curl and shortenerd."""
+"""script/rollout, with programs of the test in place of those that change the host."""
 
 import os
 import subprocess
@@ -11,13 +11,26 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# Each writes down its arguments. curl fails for the ports in $BROKEN, shortenerd when told to.
+# Each writes down its arguments. curl fails for the ports in $BROKEN; the instances in $OLD run
+# something else than shortenerd, and those in $DEAD nothing.
 PROGRAMS = {
-    "tar": "",
-    "shortenerd": 'exit "${CONFIG_STATUS:-0}"',
-    "systemctl": "",
+    "apt-get": 'exit "${APT_STATUS:-0}"',
+    "dpkg-deb": 'name=${2##*/}; echo "${name%%_*}"',
+    "dpkg-query": 'for last; do :; done; case " $INSTALLED " in *" $last "*) printf installed ;; *) exit 1 ;; esac',
+    "shortenerd": "",
+    "systemctl": """case $1 in
+list-units) for n in $ACTIVE; do echo "shortener@$n.service loaded active running URL shortener"; done ;;
+show) n=${4#shortener@}; n=${n%.service}
+    case " $OLD " in *" $n "*) echo 1$n; exit ;; esac
+    case " $DEAD " in *" $n "*) echo 0; exit ;; esac
+    echo 2$n ;;
+esac""",
+    "readlink": """case $1 in
+-f) exec /usr/bin/readlink "$@" ;;
+/proc/1*) echo "$(command -v shortenerd) (deleted)" ;;
+/proc/2*) command -v shortenerd ;;
+esac""",
     "curl": 'case "$*" in *":${BROKEN:-none}/"*) exit 22 ;; esac',
-    "sleep": "",
 }
 
 
@@ -31,49 +44,56 @@ class Rollout(unittest.TestCase):
             path = Path(self.folder.name, name)
             path.write_text(f'#!/bin/sh\necho "{name} $*" >>"$LOG"\n{body}\n', encoding="utf-8")
             path.chmod(0o755)
+        self.release = Path(self.folder.name, "release")
+        self.release.mkdir()
+        for name in ("shortener", "shortener-nginx", "shortener-alertd", "shortener-dbgsym"):
+            (self.release / f"{name}_1.0_all.deb").write_text("", encoding="utf-8")
 
     def run_it(self, *arguments, **environment):
         path = f"{self.folder.name}:{os.environ['PATH']}"
-        env = {**os.environ, "PATH": path, "LOG": str(self.log), "READY_SECONDS": "1"}
+        env = {**os.environ, "PATH": path, "LOG": str(self.log), "ACTIVE": "1 2 10", "INSTALLED": "shortener-nginx"}
         env.update(environment)
         command = [ROOT / "script/rollout", *arguments]
         done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
         lines = self.log.read_text(encoding="utf-8").splitlines()
-        # What waits asks many times.
-        calls = [line for line in lines if not line.startswith("sleep")]
-        return done, [b for a, b in zip([None, *calls], calls) if a != b]
+        return done, [line for line in lines if line.startswith(("apt-get", "curl"))]
 
     def test_all(self):
-        done, calls = self.run_it("x.tar.gz", "1", "2")
+        done, calls = self.run_it(self.release)
         self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertEqual(
-            calls,
-            [
-                "tar -C / --exclude=./etc/* -xzf x.tar.gz",
-                "shortenerd --check-config",
-                "systemctl restart shortener@1.service",
-                "curl -fsS -o /dev/null --max-time 2 http://127.0.0.1:5001/ready",
-                "systemctl restart shortener@2.service",
-                "curl -fsS -o /dev/null --max-time 2 http://127.0.0.1:5002/ready",
-            ],
-        )
+        self.assertEqual(done.stdout, "".join(f"rollout: instance {n} is ready\n" for n in (1, 2, 10)) + "rollout: done\n")
+        # The daemon, and what the host has of the rest.
+        self.assertRegex(calls[0], r"install --no-install-recommends \S+/shortener-nginx_1.0_all.deb \S+/shortener_1.0_all.deb$")
+        self.assertIn("--force-confold", calls[0])
+        self.assertEqual([call.split("/")[-2:] for call in calls[1:]],
+                         [[f"127.0.0.1:500{n}", "ready"] for n in (1, 2, 10)])
 
-    def test_bad_configuration_restarts_nothing(self):
-        done, calls = self.run_it("x.tar.gz", "1", CONFIG_STATUS="78")
-        self.assertEqual(done.returncode, 78)
-        self.assertEqual(calls[-1], "shortenerd --check-config")
+    def test_nothing_is_looked_at_when_the_installation_fails(self):
+        done, calls = self.run_it(self.release, APT_STATUS="100")
+        self.assertEqual((done.returncode, len(calls)), (100, 1))
 
-    def test_stops_at_the_first_that_is_not_ready(self):
-        done, calls = self.run_it("x.tar.gz", "1", "2", "3", BROKEN="5002")
+    def test_an_instance_with_the_old_program(self):
+        for which in ("OLD", "DEAD"):
+            done, _ = self.run_it(self.release, **{which: "2"})
+            self.assertEqual(done.returncode, 1)
+            self.assertIn("rollout: instance 2 does not run the new program", done.stderr)
+
+    def test_an_instance_that_is_not_ready(self):
+        done, _ = self.run_it(self.release, BROKEN="5002")
         self.assertEqual(done.returncode, 1)
-        self.assertIn("instance 2 is not ready", done.stderr)
-        self.assertIn("systemctl restart shortener@1.service", calls)
-        self.assertNotIn("systemctl restart shortener@3.service", calls)
+        self.assertIn("rollout: instance 2 is not ready", done.stderr)
+
+    def test_a_first_installation(self):
+        done, calls = self.run_it(self.release, ACTIVE="", INSTALLED="")
+        self.assertEqual((done.returncode, len(calls)), (0, 1), done.stderr)
+        self.assertRegex(calls[0], r"install --no-install-recommends \S+/shortener_1.0_all.deb$")
 
     def test_usage(self):
-        for arguments in ([], ["x.tar.gz"]):
+        empty = Path(self.folder.name, "empty")
+        empty.mkdir()
+        for arguments, status in (([], 2), ([self.log], 2), ([self.release, "1"], 2), ([empty], 1)):
             done, calls = self.run_it(*arguments)
-            self.assertEqual((done.returncode, calls), (2, []))
+            self.assertEqual((done.returncode, calls), (status, []), done.stderr)
 
 
 if __name__ == "__main__":
