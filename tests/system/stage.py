@@ -73,11 +73,10 @@ class Stage:
         self.machine.copy(packages.TREE / "script/provision", "/opt/provision")
         done = self.machine.run(["bash", "/opt/provision", "--repository", ARCHIVE, *self.options()], seconds=300)
         self.provisioned = done.stdout + done.stderr
-        self.machine.run("apt-get -qq -y install sqlite3")
 
     @staticmethod
     def options():
-        return ["--store", "sqlite:/var/lib/shortener/shortener.db"]
+        return ["--store", "postgresql:///shortener"]
 
     @staticmethod
     def give(machine, archive):
@@ -204,5 +203,5 @@ class Check(unittest.TestCase):
             self.assertEqual(targets.get(target), [code], "a link that was answered with 201")
         for request in traffic.failed("post"):
             self.assertLessEqual(len(targets.get(request.what, [])), 1, "a link twice")
-        verify = self.machine.run("shortenerctl clicks verify", check=False)
+        verify = self.machine.run("runuser -u shortener -- shortenerctl clicks verify", check=False)
         self.assertEqual(verify.returncode, 0, verify.stdout + verify.stderr)
