@@ -18,6 +18,7 @@
 #include "work/pool.h"
 #include "work/resolver.h"
 #include "work/thread.h"
+#include "work/watcher.h"
 
 #define MANAGER_ROUTES_MAX 64u
 
@@ -53,6 +54,7 @@ typedef struct Manager {
         Outbox *lookups; /* from the resolver */
         Pool *pool, *importers;
         Resolver *resolver;
+        Watcher *watcher; /* NULL: the store needs none */
         Thread *log_thread, *spool_thread, *shipper_thread;
         AddressPrefix *trusted;
         size_t n_trusted;

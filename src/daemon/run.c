@@ -165,6 +165,7 @@ void manager_done(Manager *manager) {
         manager->pool = pool_free(manager->pool);
         manager->importers = pool_free(manager->importers);
         manager->resolver = resolver_free(manager->resolver);
+        manager->watcher = watcher_free(manager->watcher);
         if (manager->calls)
                 job_calls_done(manager);
         if (manager->lookups)

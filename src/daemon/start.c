@@ -324,6 +324,8 @@ static int start_threads(Manager *manager) {
                              manager->calls, &manager->importers);
         if (r == 0)
                 r = start_resolver(manager);
+        if (r == 0 && store_can_watch(manager->store))
+                r = watcher_new(manager->store, manager->page, manager->slot, &manager->watcher);
         return r < 0 ? fail(EXIT_FAILURE, "threads", strerror(-r)) : 0;
 }
 

@@ -138,15 +138,23 @@ void manager_tick(Manager *manager, uint64_t now_usec) {
 
 static void collect_cache(Manager *manager) {
         bool up = store_is_up(manager->store);
+        StoreSight sight = store_sight(manager->store);
+        WatcherStats watcher = {0};
         ResolverStats resolver;
         CacheStats cache;
 
+        if (manager->watcher)
+                watcher_stats(manager->watcher, &watcher);
         redirect_cache_stats(manager->cache, &cache);
         resolver_stats(manager->resolver, &resolver);
         metric_set(manager->metrics, METRIC_CACHE_ENTRIES, (double)cache.n_entries);
         metric_set(manager->metrics, METRIC_CACHE_BYTES, (double)cache.n_bytes);
         metric_set(manager->metrics, METRIC_CACHE_EVICTIONS, (double)cache.n_evictions);
-        metric_set(manager->metrics, METRIC_CACHE_UNVERIFIED, up ? 0 : 1);
+        metric_set(manager->metrics, METRIC_CACHE_UNVERIFIED,
+                   up && sight != STORE_SIGHT_NONE ? 0 : 1);
+        metric_set(manager->metrics, METRIC_WATCHER_UP, sight == STORE_SIGHT_ALL ? 1 : 0);
+        metric_set(manager->metrics, METRIC_WATCHER_CHANGES, (double)watcher.n_changes);
+        metric_set(manager->metrics, METRIC_WATCHER_LOSSES, (double)watcher.n_losses);
         metric_set(manager->metrics, METRIC_STORE_UP, up ? 1 : 0);
         metric_set(manager->metrics, METRIC_STORE_CIRCUIT, up ? 0 : 1);
         metric_set(manager->metrics, METRIC_STORE_LATENCY,

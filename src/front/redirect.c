@@ -16,8 +16,10 @@
 #define NOT_FOUND     "URL not found"
 #define BLOCKED       (-1) /* link_id of a cache entry whose target is on the blocklist */
 
-/* How old an entry may be, in ticks. */
-static int32_t age_max(int64_t link_id) {
+/* How old an entry may be, in ticks: a second when other hosts' changes are not heard of. */
+static int32_t age_max(const Front *front, int64_t link_id) {
+        if (UNLIKELY(store_sight(front->store) == STORE_SIGHT_LOST))
+                return CACHE_TICKS - 1; /* times are rounded down to ticks */
         return (int32_t)(CACHE_TICKS * (link_id ? FRONT_ENTRY_SEC : FRONT_ABSENT_SEC));
 }
 
@@ -32,7 +34,7 @@ static bool is_fresh(const Front *front, const CacheHit *hit) {
         uint32_t now = cache_tick(http_server_now(front->server));
 
         return is_unchanged(front, hit) &&
-               ((int32_t)(now - hit->read_tick) < age_max(hit->link_id) ||
+               ((int32_t)(now - hit->read_tick) < age_max(front, hit->link_id) ||
                 !store_is_up(front->store));
 }
 
@@ -221,7 +223,7 @@ static void answer_unasked(Front *front, const Lookup *lookup) {
         CacheHit hit;
 
         if (redirect_cache_find(front->cache, lookup->code, &hit) && hit.link_id != 0 &&
-            is_unchanged(front, &hit))
+            is_unchanged(front, &hit) && store_sight(front->store) != STORE_SIGHT_LOST)
                 answer_found(front, lookup->exchange, hit.link_id, hit.location, true);
         else
                 front_redirect_error(lookup->exchange, 503, problem_generic_text(503));

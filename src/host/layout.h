@@ -66,7 +66,12 @@ typedef struct PageSlot {
 
         /* Written by its API workers. */
         alignas(128) uint32_t waiting; /* writers that clients wait for */
-        uint8_t reserved_2[252];
+        uint8_t reserved_2[124];
+
+        /* Written by its watcher. CLOCK_BOOTTIME: all that other hosts committed before it is in
+         * the counters; 0: that is not known. */
+        alignas(128) uint64_t watched_usec;
+        uint8_t reserved_3[120];
 
         PageNames names[HOST_WRITERS];
 } PageSlot;
@@ -122,6 +127,7 @@ PAGE_ASSERT(PageSlot, shipped, 512);
 PAGE_ASSERT(PageSlot, wake, 640);
 PAGE_ASSERT(PageSlot, sleeping, 644);
 PAGE_ASSERT(PageSlot, waiting, 768);
+PAGE_ASSERT(PageSlot, watched_usec, 896);
 PAGE_ASSERT(PageSlot, names, 1024);
 _Static_assert(sizeof(PageSlot) == 5120, "layout 1 is frozen");
 

@@ -131,6 +131,14 @@ void host_writer_committed(HostSlot *slot, unsigned writer);
 void host_slot_waiting(HostSlot *slot, int delta);
 unsigned host_page_n_waiting(const HostPage *page);
 
+/* ---- changes of other hosts ---- */
+
+/* All that was committed before usec (CLOCK_BOOTTIME) is in the counters, as this process' watcher
+ * knows; 0: it knows nothing any more. */
+void host_slot_watched(HostSlot *slot, uint64_t usec);
+/* The latest that another process has said so; 0: none does. */
+uint64_t host_slot_others_watched(const HostSlot *slot);
+
 /* ---- read after visit ---- */
 
 typedef struct HostVisits {

@@ -163,6 +163,21 @@ void host_writer_committed(HostSlot *slot, unsigned writer) {
 
 /* ---- SQLite's gate ---- */
 
+void host_slot_watched(HostSlot *slot, uint64_t usec) {
+        __atomic_store_n(&slot_place(slot)->slot->watched_usec, usec, __ATOMIC_SEQ_CST);
+}
+
+uint64_t host_slot_others_watched(const HostSlot *slot) {
+        const HostPlace *place = slot_place(slot);
+        const PageLayout *p = place->map->page;
+        uint64_t latest = 0;
+
+        for (unsigned i = 0; i < HOST_SLOTS; i++)
+                if (i != place->index && slot_used(p, i))
+                        latest = MAX(latest, load_u64(&p->slots[i].watched_usec));
+        return latest;
+}
+
 void host_slot_waiting(HostSlot *slot, int delta) {
         host_lock(&slot->page->lock);
         (void)__atomic_add_fetch(&slot_place(slot)->slot->waiting, (uint32_t)delta,

@@ -107,6 +107,7 @@ static void take_over(const HostPage *page, PageSlot *s) {
                 __atomic_store_n(&names->n, 0, __ATOMIC_SEQ_CST);
         }
         __atomic_store_n(&s->waiting, 0, __ATOMIC_SEQ_CST);
+        __atomic_store_n(&s->watched_usec, 0, __ATOMIC_SEQ_CST);
         __atomic_store_n(&s->sleeping, 0, __ATOMIC_SEQ_CST);
 }
 

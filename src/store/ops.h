@@ -106,6 +106,10 @@ struct Store {
         /* The breaker; any thread. */
         atomic_uint n_failures;           /* verbs in a row that found the store away */
         _Atomic uint64_t next_probe_usec; /* CLOCK_MONOTONIC; 0: closed */
+
+        /* Whether changes of other hosts are heard of; see store_sight(). */
+        atomic_int sight;
+        _Atomic uint64_t seen_usec; /* CLOCK_MONOTONIC */
 };
 
 /* The first member of each driver's session. */

@@ -39,6 +39,16 @@ static bool breaker_admits(Store *store, uint64_t now_usec) {
                                               now_usec + STORE_BREAKER_USEC);
 }
 
+/* A verb that began at begun_usec came back: what is not heard of can be asked for. */
+static void note_reached(Store *store, uint64_t begun_usec) {
+        int none = STORE_SIGHT_NONE;
+
+        if (LIKELY(atomic_load_explicit(&store->sight, memory_order_relaxed) != none))
+                return;
+        if (begun_usec >= atomic_load(&store->seen_usec))
+                (void)atomic_compare_exchange_strong(&store->sight, &none, STORE_SIGHT_LOST);
+}
+
 static void breaker_note(Store *store, int result) {
         unsigned n;
 
@@ -76,6 +86,10 @@ static int verb_begin(StoreSession *session) {
 }
 
 static int verb_end(StoreSession *session, int result) {
+        /* Before the breaker closes: then nobody sees an open store without knowing this. */
+        if (result >= 0)
+                note_reached(session->store,
+                             atomic_load_explicit(&session->busy_since_usec, memory_order_relaxed));
         atomic_store_explicit(&session->busy_since_usec, 0, memory_order_relaxed);
         breaker_note(session->store, result);
         /* What let the breaker open is no news, whatever its name. */
@@ -189,6 +203,7 @@ int store_new(const char *url, const StoreOptions *options, Store **ret) {
                 if (r < 0)
                         return r;
                 store->ops = drivers[i];
+                atomic_init(&store->sight, drivers[i]->watch ? STORE_SIGHT_LOST : STORE_SIGHT_ALL);
                 *ret = TAKE_PTR(store);
                 return 0;
         }
@@ -418,6 +433,27 @@ int store_audit(StoreSession *session, const StoreOffset *offsets, size_t n_offs
 
 bool store_can_watch(const Store *store) {
         return store->ops->watch && !store->options.unprepared;
+}
+
+StoreSight store_sight(const Store *store) {
+        return (StoreSight)atomic_load_explicit(&store->sight, memory_order_relaxed);
+}
+
+uint64_t store_seen_usec(const Store *store) {
+        return store->ops->watch ? atomic_load(&store->seen_usec) : clock_monotonic_usec();
+}
+
+void store_saw(Store *store, uint64_t usec) {
+        atomic_store(&store->seen_usec, usec);
+        atomic_store(&store->sight, STORE_SIGHT_ALL);
+}
+
+void store_lost_sight(Store *store, bool reached) {
+        atomic_store(&store->sight, reached ? STORE_SIGHT_LOST : STORE_SIGHT_NONE);
+}
+
+int store_probe(StoreSession *session) {
+        return session->store->ops->ping(session);
 }
 
 int store_watch(StoreSession *session, uint64_t timeout_usec,

@@ -126,10 +126,14 @@ static void deliver(Resolver *resolver, const Question *q) {
 
 static void ask_redis(Resolver *resolver) {
         uint64_t quiet_usec = QUIET_USEC(resolver->options.redis_ttl_usec);
+        uint64_t seen_usec = store_seen_usec(resolver->options.store);
         Link *links[BATCH_MAX];
         size_t n = 0;
 
         (void)redis_tend(resolver->options.redis);
+        /* Loaded after the time: what was seen by then moved the counters. */
+        if (store_sight(resolver->options.store) == STORE_SIGHT_LOST)
+                return;
         for (size_t i = 0; i < resolver->n_questions; i++) {
                 Question *q = resolver->questions + i;
 
@@ -144,6 +148,7 @@ static void ask_redis(Resolver *resolver) {
                 if (q->link.id == 0)
                         continue;
                 q->from_redis = q->answered = true;
+                q->read_usec = MIN(q->read_usec, seen_usec);
                 deliver(resolver, q);
         }
 }

@@ -220,13 +220,14 @@ class Faults(Base):
         self.links = [{"id": i + 1, "path": f"/c{i}", "version": 0} for i in range(N_LINKS)]
         for link in self.links:
             self.assertEqual(self.one.get(link["path"]).status, 302)
-        self.version = 0
+        self.version = self.n_edits = 0
 
     def edit(self, link):
         self.version += 1
         answer = self.one.put(f"/urls/{link['id']}", {"url": f"https://example.com/v{self.version}"})
-        self.assertEqual(answer.status, 200)
-        link["version"] = self.version
+        if answer.status == 200:  # after a 503 either may be there
+            link["version"] = self.version
+            self.n_edits += 1
 
     def run_load(self, seconds, *steps):
         """Visits for seconds, an edit now and then, and the steps spread over the time. Latencies."""
@@ -260,8 +261,9 @@ class Faults(Base):
     def hits(self):
         return sum(i.metric('shortener_cache_tier_hits_total{tier="redis"}') for i in (self.one, self.two))
 
-    def check(self, name, *steps):
-        seconds = 10 if LONG else 4
+    def pair(self, name, steps):
+        """A calm run and one with the fault: is the second one's p99 within the bound?"""
+        seconds = 10 if LONG else 2
         redis.age_page(self.service)
         before = self.hits()
         calm = self.run_load(seconds)
@@ -272,7 +274,17 @@ class Faults(Base):
               f"p99 {p99[0] * 1000:.2f} ms then {p99[1] * 1000:.2f} ms, longest {max(faulty) * 1000:.0f} ms", flush=True)
         self.assertGreater(n_hits, len(calm) / 10)
         self.assertLess(max(faulty), 1 * harness.SLOW)
-        self.assertLess(p99[1], 1.5 * p99[0] + 0.003 * harness.SLOW)
+        return p99[1] < 1.5 * p99[0] + 0.003 * harness.SLOW
+
+    def check(self, name, *steps):
+        """The median of five pairs is within the bound: three of them are."""
+        verdicts = []
+        while max(verdicts.count(True), verdicts.count(False)) < 3:
+            self.wait_redis(self.one)
+            self.wait_redis(self.two)
+            verdicts.append(self.pair(name, steps))
+        self.assertEqual(verdicts.count(True), 3, "p99 with the fault is over 1.5 times that of the calm run + 3 ms")
+        self.assertGreater(self.n_edits, 10)
 
     def test_frozen(self):
         self.check("frozen and thawed", self.redis.freeze, self.redis.thaw, self.redis.freeze, self.redis.thaw)
@@ -301,7 +313,7 @@ class Faults(Base):
 
         def roomy():
             self.redis.command("CONFIG", "SET", "maxmemory", "0")
-        self.check("out of memory", full, roomy, full)
+        self.check("out of memory", full, roomy, full, roomy)
         self.assertGreater(self.one.metric("shortener_redis_refusals_total "), 0)
 
     def test_corrupted(self):
