@@ -44,16 +44,34 @@ static Slice last_forwarded(const HttpHead *head, const char *base) {
         return found;
 }
 
-/* From the right: the first address that is not one of our proxies; the left-most when all are. */
+/* Some proxies write the port too: "192.0.2.1:80", "[2001:db8::1]:80". */
+static Slice without_port(Slice s) {
+        const char *colon = s.len > 0 ? memchr(s.data, ':', s.len) : NULL;
+        const char *end = s.len > 0 ? memchr(s.data, ']', s.len) : NULL;
+
+        if (s.len > 0 && s.data[0] == '[' && end)
+                return slice_sub(s, 1, (size_t)(end - s.data));
+        if (colon && !memchr(colon + 1, ':', s.len - (size_t)(colon - s.data) - 1))
+                return slice_sub(s, 0, (size_t)(colon - s.data));
+        return s;
+}
+
+/* From the right: the first address that is not one of our proxies; the left-most when all are.
+ * What is no address was not written by one of them: it ends the walk. */
 static Slice rightmost_untrusted(const HttpServer *server, Slice list) {
         Slice address = SLICE("");
 
         while (list.len > 0) {
                 size_t at = list.len;
+                unsigned char bytes[16];
+                Slice element;
 
                 while (at > 0 && list.data[at - 1] != ',')
                         at--;
-                address = slice_trim(slice_from(list, at));
+                element = without_port(slice_trim(slice_from(list, at)));
+                if (address_parse(element, bytes) < 0)
+                        break;
+                address = element;
                 if (!trusted(server, address))
                         break;
                 list.len = at > 0 ? at - 1 : 0;

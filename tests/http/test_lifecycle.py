@@ -156,10 +156,17 @@ class Lifecycle(unittest.TestCase):
     def test_forwarded_for_counts_from_trusted_peers(self):
         one = self.service.start(options=["Server.TrustedProxy=127.0.0.0/8"])
         url = one.create()
-        for forwarded in ("203.0.113.9", "6.6.6.6, 203.0.113.9", "203.0.113.9, 127.0.0.5"):
+        for forwarded in ("203.0.113.9", "6.6.6.6, 203.0.113.9", "203.0.113.9, 127.0.0.5", "203.0.113.9:8080",
+                          "[2001:db8::9]:8080", "2001:db8::9, 127.0.0.5"):
             one.get("/" + url["short_code"], headers={"X-Forwarded-For": forwarded})
         events = [e for e in one.get(f"/urls/{url['id']}/events").json if e["event_type"] == "redirect"]
-        self.assertEqual([e["details"]["ip"] for e in events], ["203.0.113.9"] * 3)
+        self.assertEqual([e["details"]["ip"] for e in events], ["2001:db8::9"] * 2 + ["203.0.113.9"] * 4)
+        # What a client inside a trusted prefix makes up is no address of anybody.
+        for forwarded in ("<script>, 127.0.0.5", "unknown, 127.0.0.5", "1.2.3, 127.0.0.5", ", 127.0.0.5"):
+            one.get("/" + url["short_code"], headers={"X-Forwarded-For": forwarded})
+        one.get("/" + url["short_code"], headers={"X-Forwarded-For": "<script>"})
+        events = one.get(f"/urls/{url['id']}/events?per_page=5").json
+        self.assertEqual([e["details"]["ip"] for e in events], ["127.0.0.1"] + ["127.0.0.5"] * 4)
 
     def test_log_formats(self):
         one = self.service.start()
