@@ -8,6 +8,7 @@ import http.client
 import json
 import os
 import random
+import socket
 import threading
 import time
 import unittest
@@ -133,6 +134,23 @@ class Kill(unittest.TestCase):
                 receiver.start()
                 self.settle(stand_in, receiver, 1)
                 self.assertEqual(receiver.page()["total_alerts_received"], 1)
+
+    @unittest.skipIf(faults.why_no_strace(), faults.why_no_strace())
+    def test_client_gives_up(self):
+        """A client that is gone before its answer, and sends again: forwarded once."""
+        with forwarding() as (stand_in, receiver):
+            receiver.start()
+            body = json.dumps(batch(alert(summary="impatient"))).encode()
+            with faults.Inject(receiver, ("keeper",), "fdatasync:delay_enter=1500000:when=1"):
+                with socket.create_connection(("127.0.0.1", receiver.port)) as sock:
+                    sock.sendall(b"POST /alert HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+                    harness.wait_for(lambda: receiver.files(), what="the request to be under way")
+                # It is gone; the same again, while the first is not decided.
+                self.assertEqual(receiver.post(body).status, 503)
+                harness.wait_for(lambda: receiver.page()["total_alerts_received"] == 1, 20, "the slow sync")
+            self.assertEqual(receiver.post(body).status, 200)
+            self.settle(stand_in, receiver, 1)
+            self.assertEqual(receiver.metric('shortener_alertd_posts_total{result="repeated"}'), 1)
 
     def test_slow_disk(self):
         """A sync of 12 s: clients get their 503 after 10, others their pages at once, and the alert that

@@ -178,6 +178,31 @@ class Receive(unittest.TestCase):
         self.assertEqual([line["alerts"]["raw"] for line in self.receiver.lines()], ["behind copytruncate"])
 
 
+    @unittest.skipIf(os.geteuid() or not shutil.which("logrotate"), "needs root and logrotate")
+    def test_logrotate(self):
+        """The file that is shipped, with this test's path and root for the service's user."""
+        with open(os.path.join(harness.ROOT, "etc", "logrotate", "shortener-alertd")) as file:
+            text = file.read()
+        self.assertIn("/var/log/shortener/alerts.log {", text)
+        text = text.replace("shortener-alertd", "root").replace("/var/log/shortener/alerts.log", self.receiver.log_file)
+        folder = tempfile.mkdtemp(prefix="shortener-alertd-")
+        self.addCleanup(shutil.rmtree, folder)
+        path = os.path.join(folder, "logrotate")
+        with open(path, "w") as file:
+            file.write(text)
+        for n in range(3):
+            self.post(b"rotated %d" % n)
+            result = subprocess.run(["logrotate", "-v", "-f", "-s", path + ".state", path], capture_output=True, text=True,
+                                    timeout=60, check=False)
+            self.assertEqual(result.returncode, 0, result.stderr)
+            self.assertNotIn("error:", result.stderr)
+        self.post(b"behind it")
+        self.assertEqual([line["alerts"]["raw"] for line in self.receiver.lines()], ["behind it"])
+        with open(self.receiver.log_file + ".1") as file:
+            self.assertIn("rotated 2", file.read())
+        self.assertTrue(os.path.exists(self.receiver.log_file + ".3.gz"))
+
+
 class Alone(unittest.TestCase):
     def test_environment(self):
         """Without systemd: the four variables, and 127.0.0.1:9094 unless told otherwise."""
