@@ -182,6 +182,10 @@ class Receiver:
         with open(self.journal, errors="replace") as file:
             return file.read()
 
+    def wait_said(self, text):
+        """The log has a thread of its own: it may be a moment behind the answer."""
+        harness.wait_for(lambda: text in self.said(), what=f'the log to say "{text}"')
+
     def kill(self):
         os.kill(self.process.pid, signal.SIGKILL)
         self.process.wait()

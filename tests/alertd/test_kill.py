@@ -125,7 +125,7 @@ class Kill(unittest.TestCase):
                 receiver.start()
                 with faults.Inject(receiver, ("keeper",), f"fdatasync:error=EIO:when={when}"):
                     self.assertEqual(receiver.post(batch(alert(summary="lost"))).status, 503)
-                self.assertIn(f"{part}: ", receiver.said())
+                receiver.wait_said(f"{part}: ")
                 self.assertEqual((receiver.lines(), receiver.files()), ([], {}))
                 self.assertEqual(receiver.post(batch(alert(summary="kept"))).status, 200)
                 self.settle(stand_in, receiver, 1)
