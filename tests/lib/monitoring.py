@@ -219,14 +219,13 @@ class Whole(Stack):
         import proxy
         import redis
         paths = [os.path.join(self.folder, f"{n}.sock") for n in (1, 2, 3)]
-        self.instances = [self.service.instance(str(n), path=path) for n, path in zip((1, 2, 3), paths)]
-        self.instances[0].start()
-        for instance in self.instances[1:]:
-            instance.start()
-        with open(self.configure("nginx-status.conf")) as file:
-            self.proxy = proxy.Proxy(os.path.join(self.folder, "nginx"), paths, file.read(), self.certificate_days)
         self.postgres = postgres.Postgres()
         self.redis = redis.Redis(os.path.join(self.folder, "redis"))
+        self.service.url = self.postgres.new_url()
+        self.service.options.append("Cache.Redis=" + self.redis.url)
+        self.instances = [self.service.instance(str(n), path=path).start() for n, path in zip((1, 2, 3), paths)]
+        with open(self.configure("nginx-status.conf")) as file:
+            self.proxy = proxy.Proxy(os.path.join(self.folder, "nginx"), paths, file.read(), self.certificate_days)
         self.exporters()
         self.targets("shortener", [({"instance": i.name}, f"127.0.0.1:{i.port}") for i in self.instances])
         self.targets("exporters", [({"instance": "host", "part": part}, self.listen(port))

@@ -11,7 +11,9 @@ import urllib.parse
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "lib"))
 import harness
+import postgres
 import proxy
+import redis
 
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -99,14 +101,16 @@ class Elsewhere:
 
 
 class Stack:
-    """Three instances with one store, and nginx."""
+    """Three instances and nginx, with one SQLite file, or with a PostgreSQL that syncs, and Redis."""
 
-    def __init__(self, folder, n_instances=3):
+    def __init__(self, folder, store="sqlite", n_instances=3):
         self.folder = folder
         self.service = harness.Service(options=["Log.Level=warning"])
-        self.proxy = None
-        self.store = "SQLite"
+        self.proxy = self.postgres = self.redis = None
+        self.store = store
         try:
+            if store == "postgres":
+                self.start_servers()
             paths = [os.path.join(folder, f"{n}.sock") for n in range(1, n_instances + 1)]
             self.instances = [self.service.instance(str(n), path=path) for n, path in enumerate(paths, 1)]
             for instance in self.instances:
@@ -118,15 +122,27 @@ class Stack:
         self.url = f"http://127.0.0.1:{self.proxy.port}"
         self.client = Client(self.url)
 
+    def start_servers(self):
+        self.postgres = postgres.Postgres(sync=True)
+        self.service.url = self.postgres.new_url()
+        self.redis = redis.Redis(os.path.join(self.folder, "redis"))
+        self.service.options.append("Cache.Redis=" + self.redis.url)
+
     def metrics(self):
         return added(parse(instance.get("/metrics").body.decode()) for instance in self.instances)
 
     def usage(self):
         """{part: (seconds of CPU, bytes)}"""
         groups = {"instances": [i.process.pid for i in self.instances], "nginx": self.proxy.pids()}
+        if self.postgres:
+            groups["PostgreSQL"] = [self.postgres.process.pid, *self.postgres.children()]
+            groups["Redis"] = [self.redis.process.pid]
         return {name: (sum(map(cpu_seconds, pids)), sum(map(pss_bytes, pids))) for name, pids in groups.items()}
 
     def close(self):
         if self.proxy:
             self.proxy.stop()
         self.service.close()
+        for server in (self.postgres, self.redis):
+            if server:
+                server.close()

@@ -88,6 +88,11 @@ class Runs(unittest.TestCase):
         kinds = found["endpoints"]
         self.assertGreater(kinds["urls.redirect_short_url"]["requests"], 3 * kinds["urls.list_urls"]["requests"])
 
+    def test_bronze_with_postgresql_and_redis(self):
+        _, found = run("bronze", "--short", "--store=postgres")
+        self.assertEqual(found["errors"], {})
+        self.assertEqual(set(found["parts"]), {"instances", "nginx", "PostgreSQL", "Redis"})
+
     def test_nothing_fails_while_one_restarts(self):
         self.assertEqual(run("bronze", "--short", "--disturb=restart")[1]["errors"], {})
 

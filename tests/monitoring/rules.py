@@ -108,6 +108,8 @@ CASES = {
                                   {'pg_stat_activity_count{job="exporters",instance="host",state="idle"}': constant(79),
                                    host_job("pg_settings_max_connections"): constant(100)}, 1100),
     "RedisDown": ({host_job("redis_up"): constant(0)}, 30, {host_job("redis_up"): hold((0, 2), (1, 20))}, 30),
+    "RedisNotAsked": ({shortener("shortener_redis_circuit_open"): constant(1)}, 30,
+                      {shortener("shortener_redis_circuit_open"): hold((1, 2), (0, 20))}, 30),
     "NginxDown": ({host_job("nginx_up"): constant(0)}, 30, {host_job("nginx_up"): hold((0, 2), (1, 20))}, 30),
     "ExporterDown": ({host_job("up"): constant(0)}, 90, {host_job("up"): hold((0, 6), (1, 200))}, 90),
     "AlertReceiverDown": ({'up{job="shortener-alertd",instance="host"}': constant(0)}, 90,
