@@ -54,8 +54,14 @@ class Tiers(unittest.TestCase):
 
     def test_percentiles(self):
         result = wrk.Result()
-        result.latencies = {1000 * n: 1 for n in range(1, 101)}
-        self.assertEqual([result.percentile_ms(q) for q in (0.5, 0.95, 0.99)], [50, 95, 99])
+        with tempfile.TemporaryDirectory() as folder:
+            for name, requests in (("fast", 900), ("slow", 100)):  # of ten requests one was slow
+                with open(os.path.join(folder, name), "w") as file:
+                    file.write(f"requests {requests}\nerror_status 2\nlongest_us {requests * 9000}\n")
+                    file.writelines(f"latency_us {(1000 if name == 'fast' else 100000) + n}\n" for n in range(500))
+                result.add(os.path.join(folder, name))
+        self.assertEqual((result.requests, result.errors, result.longest_us), (1000, {"status": 4}, 8100000))
+        self.assertTrue(1.0 <= result.percentile_ms(0.5) < 1.5 <= 100.0 <= result.percentile_ms(0.95) <= result.percentile_ms(0.99) < 100.5)
 
     def test_the_verdict_sees_what_is_wrong(self):
         tier = load.tiers()["bronze"]
