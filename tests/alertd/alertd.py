@@ -56,8 +56,8 @@ class StandIn:
 
     def __init__(self, answers=()):
         self.answers = list(answers)
-        self.requests = []  # (time, path, headers, body as JSON) that were answered with 2xx or are to be
-        self.tries = []     # all of them
+        self.requests = []  # (time, path, headers, body as JSON) of those that are answered with 2xx
+        self.tries = []     # of all
         self.lock = threading.Lock()
         self.released = threading.Event()
         stand_in = self
@@ -71,10 +71,9 @@ class StandIn:
                 with stand_in.lock:
                     stand_in.tries.append(request)
                     answer = stand_in.answers.pop(0) if stand_in.answers else status(204)
+                self.request_read = request
                 with contextlib.suppress(OSError):
-                    if answer(self, stand_in):
-                        with stand_in.lock:
-                            stand_in.requests.append(request)
+                    answer(self, stand_in)
 
             def log_message(self, *_):
                 pass
@@ -107,15 +106,17 @@ class StandIn:
 
 
 def status(code, **headers):
-    """An answer: sends the status; taken if it is 2xx."""
+    """An answer: sends the status. 2xx: the request counts as taken before the receiver can know."""
 
-    def answer(handler, _):
+    def answer(handler, stand_in):
+        if code // 100 == 2:
+            with stand_in.lock:
+                stand_in.requests.append(handler.request_read)
         handler.send_response(code)
         for name, value in headers.items():
             handler.send_header(name.replace("_", "-"), value)
         handler.send_header("Content-Length", "0")
         handler.end_headers()
-        return code // 100 == 2
 
     return answer
 
@@ -124,7 +125,6 @@ def hang(handler, stand_in):
     """Reads the request and never answers."""
     stand_in.released.wait()
     handler.close_connection = True
-    return False
 
 
 class Receiver:

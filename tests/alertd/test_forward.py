@@ -230,7 +230,7 @@ class Trouble(unittest.TestCase):
         """A message that is refused for good is sent alert by alert, and only the bad one is given up."""
         def judge(handler, stand_in):
             bad = any(e["description"] == "bad" for e in stand_in.tries[-1][3]["embeds"])
-            return status(400 if bad else 204)(handler, stand_in)
+            status(400 if bad else 204)(handler, stand_in)
         with forwarding([judge] * 50) as (stand_in, receiver):
             receiver.start()
             receiver.post(batch(*[alert(summary="bad" if n == 4 else str(n)) for n in range(8)]))

@@ -85,7 +85,7 @@ class Kill(unittest.TestCase):
         """A stop lets the message that is under way end, so that a restart repeats nothing at all."""
         def slow(handler, stand_in):
             time.sleep(0.3)
-            return status(204)(handler, stand_in)
+            status(204)(handler, stand_in)
         with forwarding([slow] * 1000) as (stand_in, receiver):
             receiver.start()
             receiver.post(batch(*[alert(summary=str(n)) for n in range(200)]))
