@@ -144,7 +144,7 @@ class Kill(unittest.TestCase):
             with faults.Inject(receiver, ("keeper",), "fdatasync:delay_enter=1500000:when=1"):
                 with socket.create_connection(("127.0.0.1", receiver.port)) as sock:
                     sock.sendall(b"POST /alert HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
-                    harness.wait_for(lambda: receiver.files(), what="the request to be under way")
+                    harness.wait_for(lambda: os.listdir(receiver.evidence), what="the request to be under way")
                 # It is gone; the same again, while the first is not decided.
                 self.assertEqual(receiver.post(body).status, 503)
                 harness.wait_for(lambda: receiver.page()["total_alerts_received"] == 1, 20, "the slow sync")
