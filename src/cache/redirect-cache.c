@@ -356,6 +356,11 @@ void redirect_cache_insert(RedirectCache *cache, const CacheFill *fill) {
         cache->head += size;
 }
 
+bool redirect_cache_roomy(const RedirectCache *cache) {
+        return log_free(cache) > cache->log_size / 8 + GAP &&
+               cache->n_entries + 1 < cache->n_slots_max / LOAD_DEN * LOAD_NUM;
+}
+
 void redirect_cache_clear(RedirectCache *cache) {
         /* Fresh zero pages instead of a memset: the memory goes back to the kernel as well. */
         CHECK(madvise(cache->slots, cache->size, MADV_DONTNEED) == 0);

@@ -71,5 +71,8 @@ bool redirect_cache_find(RedirectCache *cache, Slice code, CacheHit *ret);
 /* Adds or replaces. */
 void redirect_cache_insert(RedirectCache *cache, const CacheFill *fill);
 
+/* Is there room for more without dropping anything? */
+bool redirect_cache_roomy(const RedirectCache *cache);
+
 void redirect_cache_clear(RedirectCache *cache);
 void redirect_cache_stats(const RedirectCache *cache, CacheStats *ret);

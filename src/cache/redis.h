@@ -74,6 +74,6 @@ int redis_version(Redis *redis, unsigned *ret_major, unsigned *ret_minor) _must_
 
 /* The place has a name that must be looked up, which waits: something for another thread. */
 bool redis_wants_address(const Redis *redis);
-int redis_look_up(Redis *redis) _must_check_;
+int redis_look_up(Redis *redis);
 
 void redis_stats(const Redis *redis, RedisStats *ret); /* any thread */

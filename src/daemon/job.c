@@ -400,6 +400,19 @@ void job_lookups_done(Manager *manager) {
         http_server_flush(manager->server);
 }
 
+void job_warm_done(Manager *manager) {
+        ListNode done;
+
+        list_init(&done);
+        outbox_take_all(manager->warm, &done);
+        while (!list_empty(&done)) {
+                WarmBatch *batch = LIST_ENTRY(list_first(&done), WarmBatch, node);
+
+                list_remove(&batch->node);
+                warmer_return(manager->warmer, batch, !front_warm(&manager->front, batch));
+        }
+}
+
 static void expire_list(ListNode *list, uint64_t now_usec) {
         while (!list_empty(list)) {
                 Job *job = LIST_ENTRY(list_first(list), Job, node);

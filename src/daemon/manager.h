@@ -18,6 +18,7 @@
 #include "work/pool.h"
 #include "work/resolver.h"
 #include "work/thread.h"
+#include "work/warmer.h"
 #include "work/watcher.h"
 
 #define MANAGER_ROUTES_MAX 64u
@@ -52,8 +53,11 @@ typedef struct Manager {
         HttpServer *server;
         Outbox *calls;   /* finished ones, from the workers */
         Outbox *lookups; /* from the resolver */
+        Outbox *warm;    /* from the warmer */
         Pool *pool, *importers;
         Resolver *resolver;
+        Warmer *warmer; /* NULL: nothing to do for it */
+        Redis *warm_redis;
         Watcher *watcher; /* NULL: the store needs none */
         Thread *log_thread, *spool_thread, *shipper_thread;
         AddressPrefix *trusted;
@@ -104,6 +108,7 @@ void manager_reload(Manager *manager);
 void job_ops(Manager *manager, HttpServerOps *ret);
 void job_calls_done(Manager *manager);
 void job_lookups_done(Manager *manager);
+void job_warm_done(Manager *manager);
 void job_expire(Manager *manager, uint64_t now_usec);
 void job_check_visits(Manager *manager, uint64_t now_usec);
 

@@ -38,6 +38,12 @@ static int on_calls(sd_event_source *source _unused_, int fd _unused_, uint32_t 
         return 0;
 }
 
+static int on_warm(sd_event_source *source _unused_, int fd _unused_, uint32_t events _unused_,
+                   void *userdata) {
+        job_warm_done(userdata);
+        return 0;
+}
+
 static int on_lookups(sd_event_source *source _unused_, int fd _unused_, uint32_t events _unused_,
                       void *userdata) {
         job_lookups_done(userdata);
@@ -118,6 +124,7 @@ static int add_sources(Manager *manager) {
                         {http_server_fd(manager->server), on_connections},
                         {outbox_fd(manager->calls), on_calls},
                         {outbox_fd(manager->lookups), on_lookups},
+                        {outbox_fd(manager->warm), on_warm},
                         {spool_durable_fd(manager->spool), on_durable},
         };
         int r = 0;
@@ -159,6 +166,18 @@ int manager_run(Manager *manager) {
         return r < 0 ? EXIT_FAILURE : r;
 }
 
+/* Its batches are its own memory: they leave the outbox before it goes. */
+static void end_warmer(Manager *manager) {
+        ListNode forgotten;
+
+        if (!manager->warmer)
+                return;
+        warmer_stop(manager->warmer);
+        list_init(&forgotten);
+        outbox_take_all(manager->warm, &forgotten);
+        manager->warmer = warmer_free(manager->warmer);
+}
+
 /* Threads first, so that everything that was out is back; then what they used. */
 void manager_done(Manager *manager) {
         job_check_visits(manager, UINT64_MAX);
@@ -166,6 +185,7 @@ void manager_done(Manager *manager) {
         manager->importers = pool_free(manager->importers);
         manager->resolver = resolver_free(manager->resolver);
         manager->watcher = watcher_free(manager->watcher);
+        end_warmer(manager);
         if (manager->calls)
                 job_calls_done(manager);
         if (manager->lookups)
@@ -181,7 +201,9 @@ void manager_done(Manager *manager) {
         manager->spool = spool_free(manager->spool);
         manager->calls = outbox_free(manager->calls);
         manager->lookups = outbox_free(manager->lookups);
+        manager->warm = outbox_free(manager->warm);
         manager->redis = redis_free(manager->redis);
+        manager->warm_redis = redis_free(manager->warm_redis);
         manager->store = store_free(manager->store);
         manager->slot = host_slot_release(manager->slot);
         manager->page = host_page_free(manager->page);

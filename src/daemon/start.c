@@ -281,6 +281,8 @@ static int start_redis(Manager *manager) {
                 return fail(EXIT_CONFIG, "credential redis-password", strerror(-r));
         options.password = password;
         r = redis_new(&options, &manager->redis);
+        if (r == 0 && manager->options.cache.warm_up)
+                r = redis_new(&options, &manager->warm_redis);
         return r < 0 ? fail(EXIT_FAILURE, "[Cache] Redis=", strerror(-r)) : 0;
 }
 
@@ -298,6 +300,24 @@ static int start_resolver(Manager *manager) {
         return resolver_new(&options, &manager->resolver);
 }
 
+/* Not needed where nothing is to be warmed, and no name to be looked up. */
+static int start_warmer(Manager *manager) {
+        WarmerOptions options = {
+                        .store = manager->store,
+                        .page = manager->page,
+                        .done = manager->warm,
+                        .fill_cache = manager->options.cache.warm_up,
+                        .redis = manager->warm_redis,
+                        .redis_of_misses = manager->redis,
+                        .redis_ttl_usec = manager->options.cache.redis_ttl_usec,
+                        .instance = manager->arguments->instance,
+        };
+
+        if (!options.fill_cache && !(manager->redis && redis_wants_address(manager->redis)))
+                return 0;
+        return warmer_new(&options, &manager->warmer);
+}
+
 static int start_threads(Manager *manager) {
         PoolOptions pool = {.n_workers = (unsigned)manager->options.server.workers,
                             .queue_max = QUEUE_MAX};
@@ -309,6 +329,8 @@ static int start_threads(Manager *manager) {
 
         if (r == 0)
                 r = outbox_new(&manager->lookups);
+        if (r == 0)
+                r = outbox_new(&manager->warm);
         if (r == 0)
                 r = start_shipper(manager);
         if (r == 0)
@@ -326,6 +348,8 @@ static int start_threads(Manager *manager) {
                 r = start_resolver(manager);
         if (r == 0 && store_can_watch(manager->store))
                 r = watcher_new(manager->store, manager->page, manager->slot, &manager->watcher);
+        if (r == 0)
+                r = start_warmer(manager);
         return r < 0 ? fail(EXIT_FAILURE, "threads", strerror(-r)) : 0;
 }
 

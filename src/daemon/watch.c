@@ -164,10 +164,15 @@ static void collect_cache(Manager *manager) {
 }
 
 static void collect_redis(Manager *manager) {
+        WarmerStats warmer = {0};
         RedisStats redis = {0};
 
         if (manager->redis)
                 redis_stats(manager->redis, &redis);
+        if (manager->warmer)
+                warmer_stats(manager->warmer, &warmer);
+        metric_set(manager->metrics, METRIC_CACHE_WARMED, (double)warmer.n_cache);
+        metric_set(manager->metrics, METRIC_REDIS_WARMED, (double)warmer.n_redis);
         metric_set(manager->metrics, METRIC_CACHE_REDIS_HITS, (double)redis.n_hits);
         metric_set(manager->metrics, METRIC_CACHE_REDIS_MISSES, (double)redis.n_misses);
         metric_set(manager->metrics, METRIC_REDIS_UP, redis.up ? 1 : 0);

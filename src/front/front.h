@@ -14,6 +14,7 @@
 #include "store/store.h"
 #include "work/blocklists.h"
 #include "work/resolver.h"
+#include "work/warmer.h"
 
 /* No cache entry lives longer while the store answers. */
 #define FRONT_ENTRY_SEC  600u
@@ -55,6 +56,9 @@ bool front_redirect_cached(Front *front, HttpExchange *exchange, Slice code);
 
 /* The resolver's answer: fills the cache, records the visit, fills the response. */
 void front_redirect_resolved(Front *front, Lookup *lookup);
+
+/* Puts what the warmer read into the cache; false: it is full. */
+bool front_warm(Front *front, const WarmBatch *batch);
 
 /* Turn's end: metrics of the hits. */
 void front_count_hits(Front *front);

@@ -13,8 +13,10 @@
 #include "model/problem.h"
 
 #define CODE_PATH_MAX (MODEL_CODE_MAX + 1)
-#define NOT_FOUND     "URL not found"
-#define BLOCKED       (-1) /* link_id of a cache entry whose target is on the blocklist */
+/* A tenth of an entry's life. */
+#define FRONT_SPREAD_TICKS (FRONT_ENTRY_SEC * CACHE_TICKS / 10)
+#define NOT_FOUND          "URL not found"
+#define BLOCKED            (-1) /* link_id of a cache entry whose target is on the blocklist */
 
 /* How old an entry may be, in ticks: a second when other hosts' changes are not heard of. */
 static int32_t age_max(const Front *front, int64_t link_id) {
@@ -216,6 +218,34 @@ static bool location_safe(Slice location) {
                 if (location.data[i] <= 0x20 || location.data[i] >= 0x7f)
                         return false;
         return location.len > 0;
+}
+
+/* What is there already is newer. Times are spread, so that not all ends at the same moment. */
+bool front_warm(Front *front, const WarmBatch *batch) {
+        uint32_t read_tick = cache_tick(batch->read_usec);
+
+        for (size_t i = 0; i < batch->n; i++) {
+                const WarmLink *warm = batch->links + i;
+                uint32_t spread = (uint32_t)warm->link.id * 2654435761U % FRONT_SPREAD_TICKS;
+                CacheFill fill = {
+                                .code = warm->link.code,
+                                .link_id = warm->link.id,
+                                .location = warm->link.location,
+                                .mark = {warm->mark.generation, warm->mark.epoch},
+                                .counter = warm->counter,
+                                .read_tick = read_tick - spread,
+                };
+                CacheHit hit;
+
+                if (!redirect_cache_roomy(front->cache))
+                        return false;
+                if (!host_page_fresh(front->page, warm->counter, warm->mark) ||
+                    !location_safe(fill.location) ||
+                    redirect_cache_find(front->cache, fill.code, &hit))
+                        continue;
+                redirect_cache_insert(front->cache, &fill);
+        }
+        return true;
 }
 
 /* The store did not answer: an entry whose time was over, but which did not change, still does. */

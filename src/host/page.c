@@ -169,6 +169,15 @@ HostMark host_page_mark(const HostPage *page, uint32_t counter) {
         };
 }
 
+uint64_t host_page_copy_marks(const HostPage *page, uint64_t *ret_generations) {
+        const PageLayout *p = page_layout(page);
+        uint64_t epoch = __atomic_load_n(&p->header.epoch, __ATOMIC_ACQUIRE);
+
+        for (size_t i = 0; i < HOST_COUNTERS; i++)
+                ret_generations[i] = __atomic_load_n(&p->counters[i].value, __ATOMIC_ACQUIRE);
+        return epoch;
+}
+
 void host_page_prefetch(const HostPage *page, uint32_t counter) {
         __builtin_prefetch(&page_layout(page)->counters[counter % HOST_COUNTERS]);
 }

@@ -46,6 +46,9 @@ void host_page_prefetch(const HostPage *page, uint32_t counter);
 HostMark host_page_mark(const HostPage *page, uint32_t counter);
 bool host_page_fresh(const HostPage *page, uint32_t counter, HostMark mark);
 
+/* All generations at once (HOST_COUNTERS of them); returns the epoch. For a fill of everything. */
+uint64_t host_page_copy_marks(const HostPage *page, uint64_t *ret_generations);
+
 /* Adds one to the counter and notes the time (CLOCK_BOOTTIME usec: nobody can set that clock). */
 void host_page_touch(HostPage *page, uint32_t counter);
 /* When it last moved, or the epoch did, or the page was made: the latest of these. Load the mark

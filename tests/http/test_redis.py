@@ -25,10 +25,8 @@ def percentile(values, share):
 
 
 class Base(unittest.TestCase):
-    options = ()
-
     def setUp(self):
-        self.service = harness.Service(options=[f"Cache.RedisTTL={TTL}s", "Cache.Size=256K", *self.options])
+        self.service = harness.Service(options=[f"Cache.RedisTTL={TTL}s", "Cache.Size=256K"])
         self.addCleanup(self.service.close)
         self.redis = redis.Redis(os.path.join(self.service.folder, "redis"))
         self.addCleanup(self.redis.close)
@@ -58,8 +56,6 @@ class Base(unittest.TestCase):
 
 
 class Answers(Base):
-    options = ("Cache.WarmUp=no",)
-
     def test_another_instance_finds_it_there(self):
         url = self.kept("https://example.com/a?b=c")
         two = self.cold("2")

@@ -209,9 +209,10 @@ class Instance:
 
 
 class Service:
-    """A store, a host page and the instances on them. state: where store and spools lie, if elsewhere."""
+    """A store, a host page and the instances on them. state: where store and spools lie, if elsewhere.
+    Caches are cold at a start unless warm_up, so that tests know who answers."""
 
-    def __init__(self, options=(), state=None):
+    def __init__(self, options=(), state=None, warm_up=False):
         self.folder = tempfile.mkdtemp(prefix="shortener-test-")
         self.state = state or self.folder
         self.runtime = os.path.join(self.folder, "run")
@@ -221,7 +222,7 @@ class Service:
         self.config = os.path.join(self.folder, "shortener.conf")
         with open(self.config, "w"):
             pass
-        self.options = list(options)
+        self.options = [*([] if warm_up else ["Cache.WarmUp=no"]), *options]
         self.instances = []
 
     def __enter__(self):
