@@ -326,21 +326,36 @@ static int open_session(Ctl *ctl, unsigned how) {
         return how & CTL_ANY_SCHEMA ? EXIT_DONE : check_schema(ctl);
 }
 
+/* Root becomes who the service is: for SQLite the owner of the file's folder, else that of the host
+ * page's, whom PostgreSQL knows by its peer. */
+static int become_service(const Ctl *ctl) {
+        _cleanup_free_ char *page = NULL;
+        const char *path = ctl_sqlite_path(ctl);
+        int r;
+
+        if (!path) {
+                if (asprintf(&page, "%s/page", ctl->options.server.runtime_directory) < 0) {
+                        page = NULL;
+                        return ctl_store_failed(ctl, -ENOMEM);
+                }
+                path = page;
+        }
+        r = owner_become(path);
+        if (r < 0) {
+                ctl_error(path, "cannot become the owner of its folder: %s", strerror(-r));
+                return EXIT_FAILED;
+        }
+        return EXIT_DONE;
+}
+
 int ctl_open(Ctl *ctl, unsigned how) {
-        const char *path;
         int r;
 
         r = ctl_configure(ctl);
+        if (r == EXIT_DONE)
+                r = become_service(ctl);
         if (r != EXIT_DONE)
                 return r;
-        path = ctl_sqlite_path(ctl);
-        if (path) {
-                r = owner_become(path);
-                if (r < 0) {
-                        ctl_error(path, "cannot become the owner of its folder: %s", strerror(-r));
-                        return EXIT_FAILED;
-                }
-        }
         if (how & CTL_WRITE) {
                 r = ctl_open_page(ctl);
                 if (r != EXIT_DONE)

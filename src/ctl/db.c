@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "ctl/output.h"
+#include "ctl/role.h"
 #include "ctl/verbs.h"
 
 static int get_schema(Ctl *ctl, StoreSchema *ret) {
@@ -55,7 +56,10 @@ int verb_db_init(Ctl *ctl) {
         r = ctl_configure(ctl);
         if (r != EXIT_DONE)
                 return r;
-        is_new = !ctl_sqlite_path(ctl) || ctl_sqlite_missing(ctl);
+        r = role_make(ctl);
+        if (r != EXIT_DONE)
+                return r;
+        is_new = ctl_sqlite_missing(ctl);
         r = ctl_open(ctl, CTL_WRITE | CTL_CREATE | CTL_ANY_SCHEMA);
         if (r == EXIT_DONE)
                 r = get_schema(ctl, &schema);

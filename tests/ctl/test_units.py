@@ -181,5 +181,63 @@ class Units(Case):
         self.assertEqual(text.count("server unix:"), 64)
 
 
+RUNUSER = """#!/bin/bash
+echo "$*" >>"$FAKE/calls"
+case "$*" in
+*pg_roles*) [[ -e $FAKE/broken ]] && exit 1; cat "$FAKE/role" ;;
+*pg_database*) cat "$FAKE/database" ;;
+esac
+exit 0
+"""
+AS_POSTGRES = "-u postgres -- env -C / "
+
+
+class Role(Case):
+    """db init makes role and database as the account postgres; tests/system does it with a real one."""
+
+    def setUp(self):
+        super().setUp()
+        if os.geteuid() != 0:
+            self.skipTest("only root becomes postgres")
+        os.chmod(self.folder, 0o755)
+        os.mkdir(self.path("run"))
+        os.chown(self.path("run"), 65534, -1)  # nobody
+        self.write("runuser", RUNUSER)
+        os.chmod(self.path("runuser"), 0o755)
+        for name in ("role", "database", "calls"):
+            self.write(name, "")
+        os.chmod(self.path("calls"), 0o666)
+
+    def init(self, url="postgresql:///links"):
+        env = {**environment(), "PATH": f"{self.folder}:{os.environ['PATH']}", "FAKE": self.folder,
+               "PGHOST": self.folder}  # where no server listens
+        self.write("calls", "")
+        done = self.run_ctl("db", "init", "--store=" + url, env=env)
+        self.assertEqual(done.returncode, 75, done.stderr)
+        return done.stderr.decode(), self.read("calls").decode().splitlines()
+
+    def test_what_is_missing_is_made(self):
+        ask_role = AS_POSTGRES + "psql -XAtq -d postgres -c SELECT 1 FROM pg_roles WHERE rolname = 'nobody'"
+        ask_database = AS_POSTGRES + "psql -XAtq -d postgres -c SELECT 1 FROM pg_database WHERE datname = 'links'"
+        make_role, make_database = AS_POSTGRES + "createuser nobody", AS_POSTGRES + "createdb -O nobody links"
+        self.assertEqual(self.init()[1], [ask_role, make_role, ask_database, make_database])
+        self.write("role", "1\n")
+        self.assertEqual(self.init()[1], [ask_role, ask_database, make_database])
+        self.write("database", "1\n")
+        self.assertEqual(self.init()[1], [ask_role, ask_database])
+
+    def test_other_stores_are_left_alone(self):
+        for url in ("postgresql:///links?host=/x", "postgresql://elsewhere/links", "postgresql:///it's"):
+            self.assertEqual(self.init(url)[1], [])
+        os.chown(self.path("run"), 0, -1)
+        self.assertEqual(self.init()[1], [])
+
+    def test_it_cannot_be_made(self):
+        self.write("broken", "")
+        text, calls = self.init()
+        self.assertEqual(len(calls), 1)
+        self.assertIn("createuser nobody && createdb -O nobody links", text)
+
+
 if __name__ == "__main__":
     main()
