@@ -242,6 +242,8 @@ def keep(folder, name, found):
 def main():
     options = parse_arguments()
     cpus = os.sched_getaffinity(0)
+    # Others on the machine make figures worse: what the load was before ours stands beside them.
+    machine = {"cpus": len(cpus), "load_before": round(os.getloadavg()[0], 2), "date": time.strftime("%Y-%m-%d", time.gmtime())}
     with tempfile.TemporaryDirectory(prefix="shortener-load-") as folder:
         if options.one_cpu:
             os.sched_setaffinity(0, {min(cpus)})
@@ -252,7 +254,7 @@ def main():
             name = "-".join(filter(None, [options.name, options.store == "postgres" and "postgres", options.short and "short", options.disturb, options.one_cpu and "one-cpu"]))
             if options.name == "compare":
                 rows = compare(service, folder, SHORT_MEASURED if options.short else MEASURED, options.rounds)
-                found = {"name": name, "rows": rows}
+                found = {"name": name, "store": service.store, "machine": machine, "rows": rows}
                 last = keep(options.results, name, found)
                 print_rows(rows, last)
                 wrong = [f"{one['name']}: requests failed: {one['errors_by_kind']}" for one in rows if one["errors"]]
@@ -261,7 +263,7 @@ def main():
                 if options.disturb == "kill":
                     tier["mix"]["redirect"] += tier["mix"].pop("create")
                 scale = SHORT_TIER / sum(s for s, _ in tier["stages"]) if options.short else 1.0
-                found = {"name": name, "store": service.store, **run_tier(service, folder, tier, scale, options.disturb)}
+                found = {"name": name, "store": service.store, "machine": machine, **run_tier(service, folder, tier, scale, options.disturb)}
                 last = keep(options.results, name, found)
                 print_tier(name, tier, found, last)
                 wrong = list(verdict(tier, found))

@@ -18,6 +18,7 @@ sys.path[:0] = [HERE, os.path.join(HERE, "..", "lib")]
 import harness
 import load
 import parts
+import report
 import wrk
 
 MINUTES = {"bronze": 180, "silver": 300, "gold": 360}  # seconds of a tier
@@ -69,6 +70,25 @@ class Tiers(unittest.TestCase):
         self.assertEqual(list(load.verdict(tier, good)), [])
         for bad in ({"requests": 0}, {"p95_ms": 3000}, {"error_percent": 5}, {"errors": {"status": 1}}):
             self.assertEqual(len(list(load.verdict(tier, {**good, **bad}))), 1, bad)
+
+    def test_the_report_is_filled_in(self):
+        found = {"name": "bronze-postgres-short", "machine": {"load_before": 0.5}, "per_second": 80.5, "p50_ms": 1.0, "p95_ms": 2.0,
+                 "p99_ms": 3.25, "errors": {"status": 2}, "hit_percent": 97.0, "parts": {"nginx": {"cpu_percent": 1.5, "memory_mib": 9}},
+                 "endpoints": {"urls.list_urls": {"requests": 5, "mean_ms": 0.75}}}
+        rows = {"name": "compare", "rows": [{"name": "one instance", "per_second": 9, "p50_ms": 1.0, "p99_ms": 2.0, "errors": 0,
+                                             "of_nginx_302": 0.9}]}
+        with tempfile.TemporaryDirectory() as folder:
+            copy = shutil.copy(report.DOCUMENT, folder)
+            for one in (found, rows):
+                with open(os.path.join(folder, one["name"] + ".json"), "w") as file:
+                    json.dump(one, file)
+            subprocess.run([sys.executable, os.path.join(HERE, "report.py"), folder, copy], check=True, timeout=60)
+            with open(copy) as file:
+                text = file.read()
+        for line in ("| `script/load bronze --store=postgres --short` | 80.5 | 45.6 | 1 | 2 | 707 | 3.25 | 2 | 97 | 0.5 |",
+                     "| `urls.list_urls` | 0.75 |", "| one instance | 9 | 1 | 2 | 0 | 0.9 | - | - |",
+                     "| `script/load bronze --store=postgres --short` | nginx | 1.5 | 9 |"):
+            self.assertIn(line, text)
 
     @unittest.skipUnless(shutil.which("node"), "node is not installed")
     def test_k6_scripts_are_javascript(self):
