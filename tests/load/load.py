@@ -11,6 +11,7 @@ Usage: script/load bronze|silver|gold|compare [OPTION]...
   --short               10 s a tier, 2 s a measurement of compare
   --url URL             a service that runs already (three instances and nginx of its own)
   --store postgres      with PostgreSQL, which syncs, and Redis; else one SQLite file
+  --memory              store and spools in memory: not the disk is what is looked at
   --disturb restart     restarts an instance in the middle
   --disturb kill        kills one; then nobody creates, because a write is never sent twice
   --one-cpu             all of the service on CPU 0
@@ -214,6 +215,7 @@ def parse_arguments():
     parser.add_argument("--short", action="store_true")
     parser.add_argument("--url")
     parser.add_argument("--store", choices=["sqlite", "postgres"], default="sqlite")
+    parser.add_argument("--memory", action="store_true")
     parser.add_argument("--disturb", choices=["restart", "kill"])
     parser.add_argument("--one-cpu", action="store_true")
     parser.add_argument("--rounds", type=int, default=3)
@@ -247,11 +249,11 @@ def main():
     with tempfile.TemporaryDirectory(prefix="shortener-load-") as folder:
         if options.one_cpu:
             os.sched_setaffinity(0, {min(cpus)})
-        service = parts.Elsewhere(options.url) if options.url else parts.Stack(folder, options.store)
+        service = parts.Elsewhere(options.url) if options.url else parts.Stack(folder, options.store, not options.memory)
         os.sched_setaffinity(0, cpus)
         try:
             wrong = []
-            name = "-".join(filter(None, [options.name, options.store == "postgres" and "postgres", options.short and "short", options.disturb, options.one_cpu and "one-cpu"]))
+            name = "-".join(filter(None, [options.name, options.store == "postgres" and "postgres", options.short and "short", options.disturb, options.memory and "memory", options.one_cpu and "one-cpu"]))
             if options.name == "compare":
                 rows = compare(service, folder, SHORT_MEASURED if options.short else MEASURED, options.rounds)
                 found = {"name": name, "store": service.store, "machine": machine, "rows": rows}

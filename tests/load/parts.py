@@ -6,6 +6,7 @@ import json
 import os
 import re
 import sys
+import tempfile
 import urllib.parse
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -101,11 +102,15 @@ class Elsewhere:
 
 
 class Stack:
-    """Three instances and nginx, with one SQLite file, or with a PostgreSQL that syncs, and Redis."""
+    """Three instances and nginx, with one SQLite file, or with a PostgreSQL that syncs, and Redis. disk:
+    False has store and spools in memory, where a machine's slow disk is not what is looked at."""
 
-    def __init__(self, folder, store="sqlite", n_instances=3):
+    def __init__(self, folder, store="sqlite", disk=True, n_instances=3):
         self.folder = folder
-        self.service = harness.Service(options=["Log.Level=warning"])
+        self.disk = disk
+        self.memory = None if disk else tempfile.TemporaryDirectory(prefix="shortener-load-", dir="/dev/shm")
+        small = [] if disk else ["Clicks.SegmentSize=1M"]
+        self.service = harness.Service(["Log.Level=warning", *small], state=None if disk else self.memory.name)
         self.proxy = self.postgres = self.redis = None
         self.store = store
         try:
@@ -123,7 +128,7 @@ class Stack:
         self.client = Client(self.url)
 
     def start_servers(self):
-        self.postgres = postgres.Postgres(sync=True)
+        self.postgres = postgres.Postgres(sync=self.disk)
         self.service.url = self.postgres.new_url()
         self.redis = redis.Redis(os.path.join(self.folder, "redis"))
         self.service.options.append("Cache.Redis=" + self.redis.url)
@@ -146,3 +151,5 @@ class Stack:
         for server in (self.postgres, self.redis):
             if server:
                 server.close()
+        if self.memory:
+            self.memory.cleanup()
