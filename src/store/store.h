@@ -290,7 +290,8 @@ typedef struct StoreBatch {
  * An unknown url_id is no reason to refuse: the row is kept. The owner is looked up here.
  * Yields between rows when n_waiting() says so: then fewer rows were written; *ret_next_seq tells.
  * It can only do so where it knows what the missing seqs before that place are: give each batch one
- * kind of shed, bad and damaged. -EINVAL: the counts contradict the range. */
+ * kind of shed, bad and damaged. -EINVAL: the counts contradict the range. -EAGAIN: another process
+ * ships this spool just now; nothing was done. */
 #define STORE_CONFLICT_POSITION 20
 int store_clicks_append(StoreSession *session, const StoreBatch *batch,
                         uint64_t *ret_next_seq) _must_check_;

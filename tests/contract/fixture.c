@@ -86,7 +86,9 @@ static char *make_directory(void) {
 }
 
 int fixture_setup(void **state) {
-        const StoreOptions options = {.connect_usec = FAR_USEC, .create = true};
+        const StoreOptions options = {.connect_usec = FAR_USEC,
+                                      .create = true,
+                                      .unprepared = getenv("SHORTENER_CONTRACT_UNPREPARED")};
         const char *kind = getenv("SHORTENER_CONTRACT_STORE");
         Fixture *f = calloc(1, sizeof(*f));
         char *url = NULL;
@@ -97,7 +99,7 @@ int fixture_setup(void **state) {
                 CHECK(asprintf(&url, "sqlite:%s/test.db", f->directory) > 0);
         } else if (strcmp(kind, "postgres") == 0) {
                 f->database = postgres_database();
-                url = postgres_url(f->database);
+                url = postgres_store_url(f->database);
         } else {
                 CHECK(asprintf(&url, "%s:", kind) > 0);
         }

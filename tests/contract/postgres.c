@@ -20,6 +20,16 @@ char *postgres_url(const char *database) {
         return url;
 }
 
+char *postgres_store_url(const char *database) {
+        const char *folder = getenv("SHORTENER_TEST_PGBOUNCER");
+        char *url = NULL;
+
+        if (!folder)
+                return postgres_url(database);
+        CHECK(asprintf(&url, "postgresql:///%s?host=%s&user=postgres", database, folder) > 0);
+        return url;
+}
+
 char *postgres_sql(const char *database, const char *sql) {
         char *url = postgres_url(database), *value;
         PGconn *db = PQconnectdb(url);

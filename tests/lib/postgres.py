@@ -8,9 +8,9 @@
 
 initdb refuses root: then everything runs as the user that the package made, `postgres`.
 
-As a program: postgres.py COMMAND [ARGUMENT]... runs the command with a server that is its own; the
-folder of the socket is in SHORTENER_TEST_POSTGRES, the postmaster's pid in
-SHORTENER_TEST_POSTGRES_PID. Python's standard library only.
+As a program: postgres.py [--pgbouncer=MODE] COMMAND [ARGUMENT]... runs the command with a server
+that is its own; the folder of the socket is in SHORTENER_TEST_POSTGRES, the postmaster's pid in
+SHORTENER_TEST_POSTGRES_PID, the socket of a PgBouncer before it in SHORTENER_TEST_PGBOUNCER. Python's standard library only.
 """
 
 import atexit
@@ -60,6 +60,31 @@ def own_folder(prefix):
     if os.geteuid() == 0:
         shutil.chown(folder, ACCOUNT, ACCOUNT)
     return folder
+
+
+class PgBouncer:
+    """In front of a server, on a socket of its own. mode: session or transaction."""
+
+    def __init__(self, server, mode):
+        self.folder = own_folder("shortener-pgb-")
+        self.process = None
+        path = os.path.join(self.folder, "pgbouncer.ini")
+        with open(path, "w") as file:
+            file.write(f"[databases]\n* = host={server.folder} port={server.port} user=postgres\n"
+                       f"[pgbouncer]\nunix_socket_dir = {self.folder}\nunix_socket_mode = 0777\n"
+                       f"listen_addr =\nlisten_port = 5432\nauth_type = any\npool_mode = {mode}\n"
+                       f"default_pool_size = 20\nmax_client_conn = 200\nserver_reset_query = DISCARD ALL\n"
+                       f"logfile = {self.folder}/log\n")
+        self.process = subprocess.Popen([shutil.which("pgbouncer", path="/usr/sbin:/usr/bin"), "-q", path],
+                                        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                        stderr=subprocess.DEVNULL, preexec_fn=die_with_parent, **as_account())
+        harness.wait_for(lambda: os.path.exists(os.path.join(self.folder, ".s.PGSQL.5432")), 20,
+                         "PgBouncer to listen")
+
+    def close(self):
+        self.process.terminate()
+        self.process.wait(10 * harness.SLOW)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def free_port():
@@ -242,9 +267,17 @@ def shared():
 
 def main():
     with Postgres() as server:
+        command, bouncer = sys.argv[1:], None
         environment = dict(os.environ, SHORTENER_TEST_POSTGRES=server.folder,
                            SHORTENER_TEST_POSTGRES_PID=str(server.process.pid))
-        done = subprocess.run(sys.argv[1:], env=environment, check=False)
+        if command[0].startswith("--pgbouncer="):
+            bouncer = PgBouncer(server, command.pop(0).partition("=")[2])
+            environment["SHORTENER_TEST_PGBOUNCER"] = bouncer.folder
+        try:
+            done = subprocess.run(command, env=environment, check=False)
+        finally:
+            if bouncer:
+                bouncer.close()
         if done.returncode != 0:
             print("The server's log ends with:", server.log()[-4000:], sep="\n", file=sys.stderr)
         return done.returncode

@@ -13,12 +13,14 @@
 #include "basic/clock.h"
 #include "store/postgres/session.h"
 
-#define ROWS_MAX    10000u /* of one transaction */
-#define ZOMBIE_USEC (5 * USEC_PER_SEC)
-#define DAY_SEC     86400
-#define PAST_DAYS   31   /* a visit's own day counts from so long ago ... */
-#define AHEAD_DAYS  1    /* ... to so far ahead */
-#define CLICK_SIZE  256u /* bytes of a row, a guess */
+#define ROWS_MAX        10000u /* of one transaction */
+#define ZOMBIE_USEC     (5 * USEC_PER_SEC)
+#define LOCK_WAIT_USEC  (100 * USEC_PER_MSEC) /* for a spool's lock, in one call ... */
+#define LOCK_PAUSE_USEC (10 * USEC_PER_MSEC)  /* ... between two tries */
+#define DAY_SEC         86400
+#define PAST_DAYS       31   /* a visit's own day counts from so long ago ... */
+#define AHEAD_DAYS      1    /* ... to so far ahead */
+#define CLICK_SIZE      256u /* bytes of a row, a guess */
 
 /* What one append works on. */
 typedef struct Append {
@@ -33,13 +35,14 @@ typedef struct Append {
 
 /* ---- the spool's lock ---- */
 
-static int64_t lock_key(const uint8_t spool[STORE_SPOOL_ID_SIZE]) {
+int64_t pg_spool_key(const uint8_t spool[STORE_SPOOL_ID_SIZE]) {
         uint64_t halves[2];
 
         memcpy(halves, spool, sizeof(halves));
-        return (int64_t)be64toh(halves[0] ^ halves[1]);
+        return (int64_t)(be64toh(halves[0]) * 0x9e3779b97f4a7c15ULL ^ be64toh(halves[1]));
 }
 
+/* Its transaction is rolled back, and its lock is free. */
 static int end_zombie(PgSession *s, int64_t key) {
         static const char sql[] =
                         "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'"
@@ -48,43 +51,44 @@ static int end_zombie(PgSession *s, int64_t key) {
                         " WHERE datname = current_database())"
                         " AND (classid::bigint << 32 | objid::bigint) = $1::bigint";
         PgParams params = {.n = 0};
-        int r;
 
-        r = pg_begin_again(s);
-        if (r < 0)
-                return r;
-        s->zombie_usec = 0;
         pg_add_number(&params, key);
         return pg_run(s, STMT_NONE, sql, &params, NULL);
 }
 
-static bool lock_is_held(const PgSession *s, int r) {
-        return r == -EBUSY && s->db && strcmp(s->sqlstate, "55P03") == 0;
+/* Has another held this lock since long ago? Looks that are far apart say nothing. */
+static bool is_zombie(PgSession *s, int64_t key, uint64_t now_usec) {
+        if (s->held_key != key || now_usec - s->held_seen_usec >= ZOMBIE_USEC)
+                s->held_usec = now_usec;
+        s->held_key = key;
+        s->held_seen_usec = now_usec;
+        return now_usec - s->held_usec >= ZOMBIE_USEC;
 }
 
-/* Waits for the lock as long as the deadline lets it. */
+/* -EAGAIN: another ships this spool just now. */
 static int lock_spool(PgSession *s, int64_t key) {
+        uint64_t end_usec = clock_monotonic_usec() + LOCK_WAIT_USEC, now_usec;
         PgParams params = {.n = 0};
-        uint64_t now_usec;
+        int64_t locked = 0;
         int r;
 
         pg_add_number(&params, key);
         for (;;) {
-                *s->sqlstate = 0;
-                r = pg_run(s, STMT_SPOOL_LOCK, "SELECT pg_advisory_xact_lock($1::bigint)", &params,
-                           NULL);
-                if (r == 0)
-                        s->zombie_usec = 0;
-                if (!lock_is_held(s, r))
+                r = pg_run_number(s, STMT_SPOOL_LOCK,
+                                  "SELECT pg_try_advisory_xact_lock($1::bigint)", &params, &locked);
+                if (r < 0 || locked)
                         return r;
                 now_usec = clock_monotonic_usec();
-                if (s->zombie_usec == 0)
-                        s->zombie_usec = now_usec;
-                if (now_usec - s->zombie_usec >= ZOMBIE_USEC)
+                if (is_zombie(s, key, now_usec)) {
                         r = end_zombie(s, key);
-                if ((r < 0 && r != -EBUSY) || store_session_expired(&s->session))
-                        return r;
-                r = pg_begin_again(s);
+                        if (r < 0)
+                                return r;
+                }
+                if (now_usec >= end_usec || store_session_expired(&s->session)) {
+                        store_session_set_error(&s->session, "another process ships this spool");
+                        return -EAGAIN;
+                }
+                r = pg_pause(s, LOCK_PAUSE_USEC);
                 if (r < 0)
                         return r;
         }
@@ -268,7 +272,7 @@ static int insert_clicks(Append *append) {
 static int append_batch(Append *append, uint64_t *ret_next_seq) {
         int r;
 
-        r = lock_spool(append->s, lock_key(append->batch->spool));
+        r = lock_spool(append->s, pg_spool_key(append->batch->spool));
         if (r == 0)
                 r = take_spool(append, ret_next_seq);
         if (r < 0)

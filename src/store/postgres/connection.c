@@ -103,6 +103,14 @@ int pg_wait(PgSession *s, short events) {
         return n < 0 ? pg_broken(s) : 0;
 }
 
+int pg_pause(PgSession *s, uint64_t usec) {
+        struct pollfd fd = {.fd = PQsocket(s->db), .events = POLLIN};
+
+        if (poll(&fd, 1, (int)(usec / USEC_PER_MSEC)) > 0 && PQconsumeInput(s->db) == 0)
+                return pg_broken(s);
+        return 0;
+}
+
 int pg_flush(PgSession *s) {
         int r;
 
@@ -309,13 +317,16 @@ void pg_disconnect(PgSession *s) {
         s->connected = s->lost = s->listening = s->committing = false;
 }
 
-/* Did the server end the connection while it was idle? Then what it said lies in the socket. */
+/* Did the server end the connection while it was idle? It says why before it does, so whatever
+ * comes unasked is reason enough for a new one; a session that listens expects to hear something.
+ */
 static bool has_ended(PgSession *s) {
         struct pollfd fd = {.fd = PQsocket(s->db), .events = POLLIN};
 
-        if (poll(&fd, 1, 0) == 0)
-                return false;
-        return PQconsumeInput(s->db) == 0 || PQstatus(s->db) == CONNECTION_BAD;
+        while (poll(&fd, 1, 0) != 0)
+                if (!s->listening || PQconsumeInput(s->db) == 0)
+                        return true;
+        return false;
 }
 
 int pg_ready(PgSession *s) {

@@ -89,13 +89,15 @@ typedef struct PgSession {
         bool connected;            /* and greeted */
         bool lost;                 /* the connection is of no more use */
         bool in_load;
-        bool load_failed;     /* only a rollback is left */
-        bool listening;       /* LISTEN was sent over this connection */
-        unsigned slot;        /* of the totals that this session moves */
-        Buffer scratch;       /* arrays and rows on their way to the server */
-        uint64_t zombie_usec; /* CLOCK_MONOTONIC since when the spool's lock is another's; 0 */
-        char sqlstate[6];     /* of the last failed statement */
-        char constraint[64];  /* that it violated */
+        bool load_failed;        /* only a rollback is left */
+        bool listening;          /* LISTEN was sent over this connection */
+        unsigned slot;           /* of the totals that this session moves */
+        Buffer scratch;          /* arrays and rows on their way to the server */
+        int64_t held_key;        /* of a spool's lock that another has */
+        uint64_t held_usec;      /* CLOCK_MONOTONIC since when */
+        uint64_t held_seen_usec; /* and when that was seen last */
+        char sqlstate[6];        /* of the last failed statement */
+        char constraint[64];     /* that it violated */
 } PgSession;
 
 /* What all sessions of one Store share; store->data. */
@@ -132,6 +134,8 @@ void pg_disconnect(PgSession *s);
 /* Waits until the socket is ready for events (POLLIN, POLLOUT); a connection whose time is over is
  * closed. */
 int pg_wait(PgSession *s, short events) _must_check_;
+/* Lets some time pass, or the connection end: then -EHOSTDOWN. */
+int pg_pause(PgSession *s, uint64_t usec) _must_check_;
 /* Sends all that libpq has queued. */
 int pg_flush(PgSession *s) _must_check_;
 /* The connection broke: keeps libpq's text. */
@@ -286,6 +290,9 @@ int pg_ids_flush(PgIds *ids) _must_check_; /* before the rows go in */
 /* The rows of an import that is tried again when another transaction was first. */
 typedef int (*PgImport)(PgSession *s, void *rows, size_t n, void *userdata);
 int pg_import(PgSession *s, PgImport import, void *rows, size_t n, void *userdata) _must_check_;
+
+/* The advisory lock of a spool. */
+int64_t pg_spool_key(const uint8_t spool[STORE_SPOOL_ID_SIZE]);
 
 int pg_url_read(const PGresult *result, int row, int column, Arena *arena, void *ret_row);
 
