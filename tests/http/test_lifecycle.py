@@ -209,7 +209,7 @@ class Lifecycle(unittest.TestCase):
             one = self.service.instance(f"n{i}", sock=sock, path=path, environment={"LISTEN_FDNAMES": names})
             one.start(wait=False)
             self.assertIn(b" 200 OK", unix_health(path))
-            self.assertIn(message, one.log())
+            harness.wait_for(lambda one=one, message=message: message in one.log(), 10, message)
             self.assertEqual(one.stop(), 0)
 
         # In any order, and answers over TCP leave at once.

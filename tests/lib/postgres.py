@@ -24,6 +24,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 import urllib.parse
 
 import harness
@@ -228,6 +229,19 @@ class Postgres:
         if check and done.returncode != 0:
             raise AssertionError(f"psql: {sql}: {done.stdout}{done.stderr}")
         return done.stdout.strip()
+
+    def watchers(self, database):
+        """The process ids of the connections on which instances listen: PostgreSQL does not show that,
+        but it is they who answer SELECT 1 four times a second; the resolvers' do so once."""
+        asked = {}
+        end = time.monotonic() + 1.6
+        while time.monotonic() < end:
+            rows = self.psql("SELECT pid, query_start FROM pg_stat_activity"
+                             f" WHERE datname = '{database}' AND query = 'SELECT 1'")
+            for row in filter(None, rows.split("\n")):
+                pid, at = row.split("|")
+                asked.setdefault(int(pid), set()).add(at)
+        return [pid for pid, times in asked.items() if len(times) >= 3]
 
     def create(self, database, schema=True):
         """A database; schema: with the newest schema in it, by shortenerctl."""
