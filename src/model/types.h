@@ -49,6 +49,27 @@ typedef struct Event {
         Slice request_id; /* data == NULL: none. Of redirects; not part of the API object */
 } Event;
 
+#define TOKEN_DIGEST_SIZE 32u /* bytes of SHA-256 */
+
+typedef enum TokenScope {
+        TOKEN_READ = 1 << 0,
+        TOKEN_WRITE = 1 << 1,
+        TOKEN_ADMIN = 1 << 2, /* everything, of everybody */
+} TokenScope;
+
+/* Who may use the API. The text of a token is nowhere. */
+typedef struct Token {
+        int64_t id;
+        int64_t user_id; /* whose links it sees and changes; 0: nobody's */
+        uint8_t digest[TOKEN_DIGEST_SIZE];
+        Slice name;
+        unsigned scopes; /* TokenScope */
+        int64_t created_sec;
+        int64_t expires_sec; /* 0: never */
+        int64_t used_sec;    /* last, to a minute; 0: not yet */
+        int64_t revoked_sec; /* 0: it is not */
+} Token;
+
 /* What the redirect path needs of a link. */
 typedef struct Link {
         int64_t id; /* 0: there is no such code */

@@ -74,6 +74,13 @@ typedef struct StoreOps {
                           Event **ret_rows, size_t *ret_n, int64_t *ret_total);
         int (*events_import)(StoreSession *session, StoreEventRow *rows, size_t n);
 
+        int (*token_create)(StoreSession *session, const Token *token, int64_t *ret_id);
+        int (*token_find)(StoreSession *session, Arena *arena, const uint8_t *digest, Token *ret);
+        int (*token_use)(StoreSession *session, int64_t id, int64_t now_sec);
+        int (*token_revoke)(StoreSession *session, int64_t id, int64_t now_sec);
+        int (*token_list)(StoreSession *session, Arena *arena, const StoreQuery *query,
+                          Token **ret_rows, size_t *ret_n);
+
         int (*load_begin)(StoreSession *session, bool replace);
         int (*load_end)(StoreSession *session, bool commit);
         int (*totals)(StoreSession *session, StoreTotals *ret);

@@ -384,6 +384,30 @@ bool store_can_drop(const Store *store) {
         return store->ops->events_tidy != NULL;
 }
 
+/* ---- tokens ---- */
+
+int store_token_create(StoreSession *session, const Token *token, int64_t *ret_id) {
+        return VERB(session, token_create(session, token, ret_id));
+}
+
+int store_token_find(StoreSession *session, Arena *arena, const uint8_t digest[TOKEN_DIGEST_SIZE],
+                     Token *ret) {
+        return VERB(session, token_find(session, arena, digest, ret));
+}
+
+int store_token_use(StoreSession *session, int64_t id, int64_t now_sec) {
+        return VERB(session, token_use(session, id, now_sec));
+}
+
+int store_token_revoke(StoreSession *session, int64_t id, int64_t now_sec) {
+        return VERB(session, token_revoke(session, id, now_sec));
+}
+
+int store_token_list(StoreSession *session, Arena *arena, const StoreQuery *query, Token **ret_rows,
+                     size_t *ret_n) {
+        return VERB(session, token_list(session, arena, query, ret_rows, ret_n));
+}
+
 /* ---- everything at once, totals ---- */
 
 int store_load_begin(StoreSession *session, bool replace) {

@@ -239,6 +239,21 @@ int store_events_tidy(StoreSession *session, int64_t before_sec, bool *ret_more)
 /* Can it drop visits? */
 bool store_can_drop(const Store *store);
 
+/* ---- tokens ---- */
+
+/* token: all but id, used_sec and revoked_sec. STORE_NO_USER. A load leaves tokens as they are. */
+int store_token_create(StoreSession *session, const Token *token, int64_t *ret_id) _must_check_;
+/* Also one that is revoked or expired. STORE_NOT_FOUND: none, or its user is gone. */
+int store_token_find(StoreSession *session, Arena *arena, const uint8_t digest[TOKEN_DIGEST_SIZE],
+                     Token *ret) _must_check_;
+/* It was used. STORE_NOT_FOUND. */
+int store_token_use(StoreSession *session, int64_t id, int64_t now_sec) _must_check_;
+/* STORE_NOT_FOUND also when it was revoked already. */
+int store_token_revoke(StoreSession *session, int64_t id, int64_t now_sec) _must_check_;
+/* Ascending id; the query's after, limit and user_id count. */
+int store_token_list(StoreSession *session, Arena *arena, const StoreQuery *query, Token **ret_rows,
+                     size_t *ret_n) _must_check_;
+
 /* ---- everything at once (seed) ---- */
 
 /* The imports between begin and commit become ONE transaction. begin: STORE_NOT_EMPTY unless

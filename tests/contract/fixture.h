@@ -78,4 +78,5 @@ int run_positions(void);
 int run_imports(void);
 int run_loads(void);
 int run_sessions(void);
+int run_tokens(void);
 int run_parallel(void);

@@ -193,6 +193,15 @@ int fake_add_user(FakeData *data, const User *user, int64_t *ret_id) {
         return 0;
 }
 
+int fake_add_token(FakeData *data, const Token *token, int64_t *ret_id) {
+        Token copy = *token;
+
+        if (fake_reserve(&data->tokens, 1) < 0 || fake_dup(token->name, &copy.name) < 0)
+                return -ENOMEM;
+        *ret_id = insert(&data->tokens, &copy, token->id);
+        return 0;
+}
+
 static void free_user(User *user) {
         fake_slice_free(&user->username);
         fake_slice_free(&user->email);
@@ -295,6 +304,7 @@ FakeData *fake_data_new(void) {
         data->users.item_size = sizeof(User);
         data->urls.item_size = sizeof(FakeUrl);
         data->events.item_size = sizeof(FakeEvent);
+        data->tokens.item_size = sizeof(Token);
         return data;
 }
 
@@ -318,6 +328,9 @@ FakeData *fake_data_free(FakeData *data) {
         if (!data)
                 return NULL;
         fake_data_clear(data);
+        for (size_t i = 0; i < data->tokens.n; i++)
+                fake_slice_free(&((Token *)fake_row(&data->tokens, i))->name);
+        free(data->tokens.items);
         free(data->users.items);
         free(data->urls.items);
         free(data->events.items);
@@ -351,6 +364,10 @@ FakeData *fake_data_copy(const FakeData *data) {
                         return NULL;
                 *offset = data->offsets[i];
         }
+        for (size_t i = 0; i < data->tokens.n; i++)
+                if (fake_add_token(copy, fake_row(&data->tokens, i), &id) < 0)
+                        return NULL;
+        copy->tokens.last_id = data->tokens.last_id;
         copy->users.last_id = data->users.last_id;
         copy->urls.last_id = data->urls.last_id;
         copy->events.last_id = data->events.last_id;

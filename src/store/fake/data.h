@@ -33,6 +33,7 @@ typedef struct FakeData {
         FakeTable users;  /* User */
         FakeTable urls;   /* FakeUrl */
         FakeTable events; /* FakeEvent */
+        FakeTable tokens; /* Token */
         StoreOffset *offsets;
         size_t n_offsets;
         bool has_orphans; /* there may be redirects of links that are not there */
@@ -69,6 +70,7 @@ void fake_slice_free(Slice *text);
 /* Each copies the row with its texts and adds it. id 0: the next one. -ENOMEM: nothing was added.
  * An event of type redirect moves its url's total. */
 int fake_add_user(FakeData *data, const User *user, int64_t *ret_id) _must_check_;
+int fake_add_token(FakeData *data, const Token *token, int64_t *ret_id) _must_check_;
 int fake_add_url(FakeData *data, const Url *url, int64_t *ret_id) _must_check_;
 int fake_add_event(FakeData *data, const FakeEvent *event, int64_t *ret_id) _must_check_;
 void fake_remove_user(FakeData *data, User *user);

@@ -74,6 +74,13 @@ int fake_event_list(StoreSession *session, Arena *arena, const StoreQuery *query
                     size_t *ret_n, int64_t *ret_total);
 int fake_events_import(StoreSession *session, StoreEventRow *rows, size_t n);
 
+int fake_token_create(StoreSession *session, const Token *token, int64_t *ret_id);
+int fake_token_find(StoreSession *session, Arena *arena, const uint8_t *digest, Token *ret);
+int fake_token_use(StoreSession *session, int64_t id, int64_t now_sec);
+int fake_token_revoke(StoreSession *session, int64_t id, int64_t now_sec);
+int fake_token_list(StoreSession *session, Arena *arena, const StoreQuery *query, Token **ret_rows,
+                    size_t *ret_n);
+
 int fake_clicks_append(StoreSession *session, const StoreBatch *batch, uint64_t *ret_next_seq);
 int fake_offset_get(StoreSession *session, const uint8_t spool[STORE_SPOOL_ID_SIZE],
                     StoreOffset *ret);

@@ -82,7 +82,9 @@ static int pg_ping(StoreSession *session) {
   .events_import = pg_events_import, .load_begin = pg_load_begin, .load_end = pg_load_end,      \
   .totals = pg_totals, .clicks_append = pg_clicks_append, .offset_get = pg_offset_get,          \
   .offset_list = pg_offset_list, .offset_delete = pg_offset_delete, .audit = pg_audit,          \
-  .events_tidy = pg_events_tidy, .watch = pg_watch,                                             \
+  .events_tidy = pg_events_tidy, .watch = pg_watch, .token_create = pg_token_create,            \
+  .token_find = pg_token_find, .token_use = pg_token_use, .token_revoke = pg_token_revoke,      \
+  .token_list = pg_token_list,                                                                  \
  }
 
 const StoreOps store_postgres_ops[] = {POSTGRES_OPS("postgresql:"), POSTGRES_OPS("postgres:")};

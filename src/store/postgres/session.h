@@ -57,6 +57,11 @@ typedef enum PgStatement {
         STMT_SPOOL_DELETE,
         STMT_SPOOL_LIST,
         STMT_OWNERS,
+        STMT_TOKEN_INSERT,
+        STMT_TOKEN_FIND,
+        STMT_TOKEN_USE,
+        STMT_TOKEN_REVOKE,
+        STMT_TOKEN_LIST,
         STMT_N,
 } PgStatement;
 
@@ -325,6 +330,13 @@ int pg_event_create(StoreSession *session, const Event *event, Event *ret);
 int pg_event_list(StoreSession *session, Arena *arena, const StoreQuery *query, Event **ret_rows,
                   size_t *ret_n, int64_t *ret_total);
 int pg_events_import(StoreSession *session, StoreEventRow *rows, size_t n);
+
+int pg_token_create(StoreSession *session, const Token *token, int64_t *ret_id);
+int pg_token_find(StoreSession *session, Arena *arena, const uint8_t *digest, Token *ret);
+int pg_token_use(StoreSession *session, int64_t id, int64_t now_sec);
+int pg_token_revoke(StoreSession *session, int64_t id, int64_t now_sec);
+int pg_token_list(StoreSession *session, Arena *arena, const StoreQuery *query, Token **ret_rows,
+                  size_t *ret_n);
 
 int pg_load_begin(StoreSession *session, bool replace);
 int pg_load_end(StoreSession *session, bool commit);

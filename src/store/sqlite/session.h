@@ -58,6 +58,11 @@ typedef enum SqliteStatement {
         STMT_SPOOL_UPDATE,
         STMT_SPOOL_DELETE,
         STMT_SPOOL_LIST,
+        STMT_TOKEN_INSERT,
+        STMT_TOKEN_FIND,
+        STMT_TOKEN_USE,
+        STMT_TOKEN_REVOKE,
+        STMT_TOKEN_LIST,
         STMT_N,
 } SqliteStatement;
 
@@ -225,6 +230,13 @@ int sqlite_event_create(StoreSession *session, const Event *event, Event *ret);
 int sqlite_event_list(StoreSession *session, Arena *arena, const StoreQuery *query,
                       Event **ret_rows, size_t *ret_n, int64_t *ret_total);
 int sqlite_events_import(StoreSession *session, StoreEventRow *rows, size_t n);
+
+int sqlite_token_create(StoreSession *session, const Token *token, int64_t *ret_id);
+int sqlite_token_find(StoreSession *session, Arena *arena, const uint8_t *digest, Token *ret);
+int sqlite_token_use(StoreSession *session, int64_t id, int64_t now_sec);
+int sqlite_token_revoke(StoreSession *session, int64_t id, int64_t now_sec);
+int sqlite_token_list(StoreSession *session, Arena *arena, const StoreQuery *query,
+                      Token **ret_rows, size_t *ret_n);
 
 int sqlite_load_begin(StoreSession *session, bool replace);
 int sqlite_load_end(StoreSession *session, bool commit);

@@ -265,6 +265,25 @@ static int schema(StoreSession *session, Arena *arena _unused_) {
         return r == 0 ? store_ping(session) : r;
 }
 
+static int tokens(StoreSession *session, Arena *arena) {
+        static uint32_t n;
+        Token token = {.name = S("token"), .scopes = TOKEN_READ, .created_sec = 1}, *rows;
+        const StoreQuery query = {.limit = 10};
+        size_t n_rows;
+        int r;
+
+        n++;
+        memcpy(token.digest, &n, sizeof n);
+        r = store_token_create(session, &token, &token.id);
+        if (r == 0)
+                r = store_token_find(session, arena, token.digest, &token);
+        if (r == 0)
+                r = store_token_use(session, token.id, 2);
+        if (r == 0)
+                r = store_token_revoke(session, token.id, 3);
+        return r == 0 ? store_token_list(session, arena, &query, &rows, &n_rows) : r;
+}
+
 const Operation operations[] = {
                 {"user_create", user_create},
                 {"user_get", user_get},
@@ -283,6 +302,7 @@ const Operation operations[] = {
                 {"event_create", event_create},
                 {"event_list", event_list},
                 {"events_import", events_import},
+                {"tokens", tokens},
                 {"load", load},
                 {"totals", totals},
                 {"clicks_append", clicks_append},

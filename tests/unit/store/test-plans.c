@@ -64,6 +64,10 @@ static const Expected expected[] = {
                 {"FROM spools WHERE uuid = ?1", "INDEX sqlite_autoindex_spools_1 (uuid=?)", false},
                 {"UPDATE spools", BY_ID, false},
                 {"FROM spools ORDER BY id", "SCAN spools", true},
+                {"FROM tokens WHERE digest = ?1", "INDEX sqlite_autoindex_tokens_1 (digest=?)",
+                 false},
+                {"FROM tokens WHERE id > ?1", AFTER_ID, false},
+                {"UPDATE tokens", BY_ID, false},
                 /* What has no plan to speak of. */
                 {"INSERT", "", true},
                 {"BEGIN", "", false},
@@ -189,6 +193,18 @@ static void use_clicks(StoreSession *session, Arena *arena) {
         assert_int_equal(store_offset_delete(session, batch.spool), 0);
 }
 
+static void use_tokens(StoreSession *session, Arena *arena) {
+        Token token = {.name = S("token"), .digest = {1}}, *rows;
+        const StoreQuery query = {.limit = 10};
+        size_t n;
+
+        assert_int_equal(store_token_create(session, &token, &token.id), 0);
+        assert_int_equal(store_token_find(session, arena, token.digest, &token), 0);
+        assert_int_equal(store_token_use(session, token.id, 2), 0);
+        assert_int_equal(store_token_revoke(session, token.id, 3), 0);
+        assert_int_equal(store_token_list(session, arena, &query, &rows, &n), 0);
+}
+
 static void use_everything(StoreSession *session, Arena *arena) {
         Link link = {.code = S("one")};
         int64_t redirects;
@@ -198,6 +214,7 @@ static void use_everything(StoreSession *session, Arena *arena) {
         use_changes(session, arena);
         use_clicks(session, arena);
         use_lists(session, arena);
+        use_tokens(session, arena);
         add_url(session, arena, "two");
         assert_int_equal(store_urls_by_codes(session, arena, &link, 1), 0);
         assert_int_equal(store_url_get_by_code(session, arena, S("one"), &url), 0);
