@@ -2,6 +2,7 @@
 
 /* The events of the API, all of them and those of one link. Runs on a worker. */
 
+#include "api/access.h"
 #include "api/api.h"
 #include "api/json.h"
 #include "api/paging.h"
@@ -76,6 +77,8 @@ int api_urls_events(Call *call) {
 
         r = call->id == 0 ? STORE_NOT_FOUND
                           : store_url_get(call->store, &call->exchange->arena, call->id, &url);
+        if (r == 0 && !access_owns(call, url.user_id))
+                r = STORE_NOT_FOUND;
         if (r != 0)
                 return reply_store(call, r);
         call->log_url_id = url.id;
@@ -96,6 +99,7 @@ int api_events_list(Call *call) {
         r = paging_read(call, &paging);
         if (r == 0)
                 r = read_filters(call, &paging.query);
+        access_narrow(call, &paging.query);
         return r != 0 ? reply_end(r) : reply_list(call, &paging);
 }
 
@@ -118,6 +122,30 @@ static int read_event(Call *call, const JsonBody *body, Event *event, Problem *r
                                &call->exchange->arena, &event->details, ret_problem);
 }
 
+/* The ids that were read so far are the actor's own, and the type is one that it may make.
+ * STORE_NO_URL, STORE_NO_USER, API_REFUSED: it is not. */
+static int check_actor(Call *call, const Event *event) {
+        Url url;
+        int r;
+
+        if (event->url_id != 0) {
+                r = store_url_get(call->store, &call->exchange->arena, event->url_id, &url);
+                if (r == STORE_NOT_FOUND || (r == 0 && !access_owns(call, url.user_id)))
+                        return STORE_NO_URL;
+                if (r != 0)
+                        return r;
+        }
+        if (event->user_id != 0 && !access_owns(call, event->user_id))
+                return STORE_NO_USER;
+        return slice_equal(event->type, SLICE("redirect")) ? STORE_REFUSED : 0;
+}
+
+static int reply_event_refusal(Call *call, int result) {
+        if (result == STORE_REFUSED)
+                return call_problem(call, 403, problem_generic_text(403));
+        return reply_store(call, result);
+}
+
 int api_events_create(Call *call) {
         _cleanup_(json_body_done) JsonBody body = {NULL};
         Event event = {.timestamp_sec = (int64_t)(call->now_usec / USEC_PER_SEC)}, created;
@@ -130,6 +158,12 @@ int api_events_create(Call *call) {
         r = read_event(call, &body, &event, &problem);
         if (r < 0)
                 return r;
+        if (call->actor.bound) {
+                int allowed = check_actor(call, &event);
+
+                if (allowed != 0)
+                        return allowed < 0 ? allowed : reply_event_refusal(call, allowed);
+        }
         if (r > 0)
                 return reply_field(call, event.url_id, event.user_id, &problem);
 

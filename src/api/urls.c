@@ -8,6 +8,7 @@
 
 #include <errno.h>
 
+#include "api/access.h"
 #include "api/api.h"
 #include "api/json.h"
 #include "api/paging.h"
@@ -80,6 +81,7 @@ int api_urls_list(Call *call) {
                 r = read_filters(call, &paging.query);
         if (r != 0)
                 return reply_end(r);
+        access_narrow(call, &paging.query);
         r = store_url_list(call->store, &call->exchange->arena, &paging.query, &rows, &n, &total);
         if (r != 0)
                 return reply_store(call, r);
@@ -95,6 +97,8 @@ static int find(Call *call, Url *ret) {
         if (call->id == 0)
                 return STORE_NOT_FOUND;
         r = store_url_get(call->store, &call->exchange->arena, call->id, ret);
+        if (r == 0 && !access_owns(call, ret->user_id))
+                return STORE_NOT_FOUND;
         if (r == 0)
                 note(call, ret->id, ret->code);
         return r;
@@ -115,6 +119,8 @@ int api_urls_stats(Call *call) {
         r = call->id == 0 ? STORE_NOT_FOUND
                           : store_url_stats(call->store, &call->exchange->arena, call->id, &url,
                                             &redirects);
+        if (r == 0 && !access_owns(call, url.user_id))
+                r = STORE_NOT_FOUND;
         if (r != 0)
                 return reply_store(call, r);
         note(call, url.id, url.code);
@@ -200,6 +206,10 @@ int api_urls_create(Call *call) {
         r = read_url(call, &body, &url, &problem);
         if (r < 0)
                 return r;
+        if (url.user_id != 0 && !access_owns(call, url.user_id))
+                return reply_store(call, STORE_NO_USER);
+        if (url.user_id == 0 && call->actor.bound)
+                url.user_id = call->actor.owner;
         if (r > 0)
                 return reply_field(call, 0, url.user_id, &problem);
 
@@ -293,12 +303,16 @@ int api_urls_update(Call *call) {
 
 int api_urls_delete(Call *call) {
         Slice details = details_deleted(&call->exchange->arena, "user_requested");
+        Url url;
         int r;
 
         if (!details.data)
                 return -ENOMEM;
-        r = call->id == 0 ? STORE_NOT_FOUND
-                          : store_url_retire(call->store, call->id, now_sec(call), details);
+        r = call->id == 0 ? STORE_NOT_FOUND : 0;
+        if (r == 0 && call->actor.bound)
+                r = find(call, &url);
+        if (r == 0)
+                r = store_url_retire(call->store, call->id, now_sec(call), details);
         if (r != 0)
                 return reply_store(call, r);
         call->log_url_id = call->id;

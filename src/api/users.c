@@ -2,11 +2,14 @@
 
 /* The users of the API, but for their import (bulk.c). Runs on a worker. */
 
-#include "api/users.h"
+#include <errno.h>
+
+#include "api/access.h"
 #include "api/api.h"
 #include "api/json.h"
 #include "api/paging.h"
 #include "api/reply.h"
+#include "api/users.h"
 #include "basic/clock.h"
 #include "model/text.h"
 
@@ -44,6 +47,25 @@ static const JsonText changed_email = {
                 .valid = text_email_valid,
 };
 
+/* The list of one who sees no other user. */
+static int list_own(Call *call, const StoreQuery *query, User **ret_rows, size_t *ret_n,
+                    int64_t *ret_total) {
+        bool shown = query->limit > 0 && query->offset == 0 &&
+                     (!query->has_after || query->after < call->actor.owner);
+        User *row = arena_new(&call->exchange->arena, User, 1);
+        int r;
+
+        if (!row)
+                return -ENOMEM;
+        r = store_user_get(call->store, &call->exchange->arena, call->actor.owner, row);
+        if (r != 0 && r != STORE_NOT_FOUND)
+                return r;
+        *ret_rows = row;
+        *ret_total = r == 0;
+        *ret_n = r == 0 && shown;
+        return 0;
+}
+
 int api_users_list(Call *call) {
         Paging paging;
         User *rows;
@@ -54,7 +76,9 @@ int api_users_list(Call *call) {
         r = paging_read(call, &paging);
         if (r != 0)
                 return reply_end(r);
-        r = store_user_list(call->store, &call->exchange->arena, &paging.query, &rows, &n, &total);
+        r = call->actor.bound ? list_own(call, &paging.query, &rows, &n, &total)
+                              : store_user_list(call->store, &call->exchange->arena, &paging.query,
+                                                &rows, &n, &total);
         if (r != 0)
                 return reply_store(call, r);
 
@@ -85,7 +109,7 @@ int api_users_create(Call *call) {
 }
 
 static int find(Call *call, User *ret) {
-        if (call->id == 0)
+        if (call->id == 0 || !access_owns(call, call->id))
                 return STORE_NOT_FOUND;
         return store_user_get(call->store, &call->exchange->arena, call->id, ret);
 }
@@ -131,7 +155,9 @@ int api_users_update(Call *call) {
 }
 
 int api_users_delete(Call *call) {
-        int r = call->id == 0 ? STORE_NOT_FOUND : store_user_delete(call->store, call->id);
+        int r = call->id == 0 || !access_owns(call, call->id)
+                                ? STORE_NOT_FOUND
+                                : store_user_delete(call->store, call->id);
 
         return r != 0 ? reply_store(call, r) : reply_nothing(call);
 }

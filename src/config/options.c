@@ -386,10 +386,9 @@ const ConfigOption options_table[] = {
                                 .key = "Access",
                                 .type = CONFIG_CHOICE,
                                 .offset = offsetof(Options, api.access),
-                                .initial = "open",
-                                .choices = "open",
-                                .allowed = "token does not exist in this version",
-                                .help = "Who may use the API: open, all who can reach it",
+                                .initial = "auto",
+                                .choices = "auto|open|token",
+                                .help = "Who may use the API: all who can reach it, or by token",
                 },
                 {
                                 .section = "Links",

@@ -40,7 +40,7 @@ typedef struct Options {
                 uint64_t segment_size;
         } clicks;
         struct {
-                int access; /* 0: open */
+                int access; /* 0: auto, 1: open, 2: token */
         } api;
         struct {
                 uint64_t code_length;

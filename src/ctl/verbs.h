@@ -19,6 +19,10 @@ int verb_user_add(Ctl *ctl);
 int verb_user_edit(Ctl *ctl);
 int verb_user_delete(Ctl *ctl);
 
+int verb_token_create(Ctl *ctl);
+int verb_token_list(Ctl *ctl);
+int verb_token_revoke(Ctl *ctl);
+
 int verb_link_list(Ctl *ctl);
 int verb_link_show(Ctl *ctl);
 int verb_link_add(Ctl *ctl);

@@ -210,12 +210,6 @@ static void begin_redirect(Job *job) {
 
 /* ---- what the connections ask ---- */
 
-static bool limits_allow(Job *job) {
-        LimitBudget budget = job->match.route->method == HTTP_GET ? LIMIT_READ : LIMIT_CREATE;
-
-        return front_limit_take(&job->manager->front, job->exchange, budget, NULL);
-}
-
 static HttpQuick on_quick(void *userdata, HttpConn *conn, const HttpHead *head, const char *base) {
         Manager *manager = userdata;
 
@@ -238,6 +232,8 @@ static void on_head(void *userdata, HttpExchange *exchange, HttpPlan *ret) {
                           &job->match);
         if (job->match.route && job->match.route->body_max > 0)
                 *ret = (HttpPlan){job->match.route->body_max, job->match.route->too_large};
+        if (manager->asks_tokens && !manager_has_token(exchange))
+                ret->body_max = MIN(ret->body_max, PLAIN_BODY_MAX);
 }
 
 static void on_request(void *userdata, HttpExchange *exchange) {
@@ -258,12 +254,12 @@ static void on_request(void *userdata, HttpExchange *exchange) {
         job->deadline_usec = http_server_now(manager->server) + limit / 10 * 9;
         if (!route)
                 respond_unrouted(job);
-        else if (route->flags & HTTP_ROUTE_ON_LOOP)
+        else if (route->flags & HTTP_ROUTE_ON_LOOP && !manager_is_guarded(manager, exchange, route))
                 respond_on_loop(job);
         else if (route->flags & HTTP_ROUTE_REDIRECT) {
                 begin_redirect(job);
                 return;
-        } else if (limits_allow(job)) {
+        } else if (manager_admits(manager, exchange, route)) {
                 begin_call(job);
                 return;
         }
@@ -377,6 +373,12 @@ void job_calls_done(Manager *manager) {
                 job_back(job);
                 metric_add(manager->metrics, METRIC_URLS_CREATED, job->call.n_urls_created);
                 metric_add(manager->metrics, METRIC_BLOCKED_CREATIONS, job->call.n_blocked);
+                if (job->call.auth_failed)
+                        (void)front_limit_take(&manager->front, job->exchange, LIMIT_FAILED_AUTH,
+                                               NULL);
+                else if (job->match.route->flags & HTTP_ROUTE_ON_LOOP &&
+                         job->exchange->response.status == 0 && !job->abandoned)
+                        respond_on_loop(job); /* it had a token */
                 http_exchange_done(job->exchange);
         }
         http_server_flush(manager->server);

@@ -56,7 +56,7 @@ int manager_apply_limits(Manager *manager) {
 
         find_settings(manager, settings);
         for (size_t i = 0; i < SETTINGS && r == 0; i++) {
-                r = find_rate(settings + i, manager->options.api.access == 0, rates + i);
+                r = find_rate(settings + i, !manager->asks_tokens, rates + i);
                 any = any || rates[i].n > 0;
         }
         if (r == 0 && any)

@@ -67,6 +67,7 @@ typedef struct Manager {
         uint64_t blocklists_seen; /* generation that the cache is of */
         int blocklists_error;     /* as last logged */
         char **own_hosts;
+        bool asks_tokens; /* the API does */
         Limiter *limiter; /* NULL: nothing is limited */
         Front front;
 
@@ -119,6 +120,16 @@ void manager_reload_links(Manager *manager);
 void manager_watch_links(Manager *manager);
 void manager_collect_links(Manager *manager);
 void manager_done_links(Manager *manager);
+
+/* access.c: who may use the API. */
+void manager_find_access(Manager *manager);
+/* Was something sent that looks like a token? */
+bool manager_has_token(const HttpExchange *exchange);
+/* A route of the loop that this client needs a token for. */
+bool manager_is_guarded(const Manager *manager, const HttpExchange *exchange,
+                        const HttpRoute *route);
+/* false: answered (401, 429). */
+bool manager_admits(Manager *manager, HttpExchange *exchange, const HttpRoute *route);
 
 /* limits.c: what [Limits] says, at start and reload; -errno. */
 int manager_apply_limits(Manager *manager) _must_check_;

@@ -215,7 +215,7 @@ static int listen_configured(Manager *manager) {
 
                 if (r < 0)
                         return fail(EXIT_FAILURE, addresses[i], strerror(-r));
-                if (!loopback)
+                if (!loopback && !manager->asks_tokens)
                         log_warning("%s: reachable from other hosts, and the API asks for no token",
                                     addresses[i]);
                 r = http_server_listen(manager->server, fd);
@@ -425,6 +425,7 @@ int manager_start(Manager *manager, const Arguments *arguments) {
                         return r;
         }
         start_front(manager);
+        manager_find_access(manager);
         r = manager_apply_limits(manager);
         if (r < 0)
                 return fail(EXIT_FAILURE, "[Limits]", strerror(-r));

@@ -54,6 +54,8 @@ static void refuse(Front *front, HttpExchange *exchange, LimitBudget budget,
                 front_redirect_error(exchange, 429, problem_generic_text(429));
         else {
                 response->status = 429;
+                buffer_clear(&response->head);
+                buffer_clear(&response->body);
                 buffer_printf(&response->body, "{\"error\":\"%s\"}\n", problem_generic_text(429));
         }
         http_response_field(

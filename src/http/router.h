@@ -20,6 +20,8 @@ typedef enum HttpRouteFlags {
         HTTP_ROUTE_IMPORT = 1 << 5,        /* long deadline (60 s), body up to body_max as a file */
         HTTP_ROUTE_BEHIND_VISITS = 1 << 6, /* its events stand behind visits answered before it, if
                                               these come in within a moment */
+        HTTP_ROUTE_ADMIN = 1 << 7,         /* an admin's only, where tokens are asked for */
+        HTTP_ROUTE_GUARDED = 1 << 8, /* on the loop, and not for everybody: this host, or a token */
 } HttpRouteFlags;
 
 typedef struct HttpRoute {

@@ -106,6 +106,12 @@ static int listen_parse(const char *text, Listen *ret) {
         return listen_parse_ip(slice_sub(s, 0, colon - 1), (uint16_t)port, ret);
 }
 
+bool socket_listen_local(const char *text) {
+        Listen parsed;
+
+        return listen_parse(text, &parsed) == 0 && parsed.loopback;
+}
+
 int socket_listen_check(const char *text) {
         Listen parsed;
 

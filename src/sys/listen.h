@@ -19,6 +19,8 @@ int socket_listen(const char *text, int *ret_fd, bool *ret_loopback) _must_check
  * socket, IP or Unix. Over TCP answers leave at once: systemd's NoDelay= complains about a unit
  * that has Unix sockets too. */
 int socket_adopt(int fd) _must_check_;
+/* Can only this host reach it? false also when the text is none. */
+bool socket_listen_local(const char *text);
 /* Only checks the text: 0 or -EINVAL. */
 int socket_listen_check(const char *text) _must_check_;
 

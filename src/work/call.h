@@ -23,7 +23,17 @@ typedef struct CallContext {
         Policy policy; /* [Links]: which targets are taken */
         bool credentials;
         Blocklists *blocklists; /* NULL: nothing is blocked */
+        /* Who calls, and may they? 0: go on, and call->actor is set; positive: answered; negative:
+         * the store's. NULL: everybody may do everything. */
+        int (*authenticate)(Call *call);
 } CallContext;
+
+/* Zero: sees and changes everything. */
+typedef struct CallActor {
+        int64_t token_id; /* 0: none was asked for */
+        int64_t owner;    /* user id */
+        bool bound;       /* to what is the owner's */
+} CallActor;
 
 struct Call {
         ListNode node; /* in the pool's queue */
@@ -33,7 +43,9 @@ struct Call {
         StoreSession *store;    /* the worker's, deadline set */
         int64_t id;             /* of {id} */
         uint64_t deadline_usec; /* CLOCK_MONOTONIC; counts the time in the queue */
-        uint64_t now_usec;      /* CLOCK_REALTIME when the request was read */
+        CallActor actor;
+        bool auth_failed;  /* the token that was sent is none */
+        uint64_t now_usec; /* CLOCK_REALTIME when the request was read */
 
         /* For the log and the metrics, filled by handlers where known. */
         int64_t log_url_id;

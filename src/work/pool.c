@@ -85,7 +85,11 @@ static void worker_call(Worker *worker, Call *call) {
         if (r == 0) {
                 call->store = atomic_load(&worker->session);
                 store_session_deadline(call->store, call->deadline_usec);
-                r = call->route->worker(call);
+                r = call->context->authenticate ? call->context->authenticate(call) : 0;
+                if (r > 0)
+                        return;
+                if (r == 0 && call->route->worker)
+                        r = call->route->worker(call);
         }
         if (r != 0)
                 call_failed(call, r);

@@ -33,7 +33,7 @@ check() {
 
 every="--config= --store= --set= --json --help --version"
 
-check "db seed import export user link stats clicks start stop reload rolling-restart recover nginx-upstream doctor config monitoring" ""
+check "db seed import export user token link stats clicks start stop reload rolling-restart recover nginx-upstream doctor config monitoring" ""
 check "db doctor" "d"
 check "import" "im"
 check "" "nonsense"

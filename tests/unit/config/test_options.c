@@ -126,6 +126,8 @@ static void test_good(void **state) {
                         "Clicks.SegmentSize=1M",
                         "Clicks.SegmentSize=1G",
                         "API.Access=open",
+                        "API.Access=token",
+                        "API.Access=auto",
                         "Links.CodeLength=4",
                         "Links.CodeLength=32",
                         "Links.Blocklist=/a /b",
@@ -257,14 +259,14 @@ static void test_unix_path_limit(void **state) {
         assert_bad(assignment);
 }
 
-static void test_token_says_so(void **state) {
+static void test_access_says_so(void **state) {
         Options options;
         char *error;
 
         (void)state;
-        assert_int_equal(load("API.Access=token", &options, &error), -EINVAL);
-        assert_string_equal(error, "--set: [API] Access=: \"token\" is not allowed: open (token "
-                                   "does not exist in this version)");
+        assert_int_equal(load("API.Access=closed", &options, &error), -EINVAL);
+        assert_string_equal(error, "--set: [API] Access=: \"closed\" is not allowed: auto, open, "
+                                   "token");
         free(error);
         config_free(options_table, n_options, &options);
 }
@@ -275,7 +277,7 @@ int main(void) {
                         cmocka_unit_test(test_good),
                         cmocka_unit_test(test_bad),
                         cmocka_unit_test(test_unix_path_limit),
-                        cmocka_unit_test(test_token_says_so),
+                        cmocka_unit_test(test_access_says_so),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

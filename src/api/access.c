@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Authentication and what follows from it. The token's text is looked for by its digest, so that no
+ * comparison's time says anything about it; what the store found is compared once more, in constant
+ * time. Runs on a worker.
+ */
+
+#include <errno.h>
+
+#include "api/access.h"
+#include "api/reply.h"
+#include "basic/clock.h"
+#include "token/token.h"
+
+#define USED_SEC 60 /* how exact the time of the last use is kept */
+
+static int refuse(Call *call, int status, const char *challenge) {
+        int r;
+
+        if (challenge)
+                http_response_field(&call->exchange->response, "WWW-Authenticate",
+                                    slice_from_string(challenge));
+        r = call_problem(call, status, problem_generic_text(status));
+        return r < 0 ? r : API_REFUSED;
+}
+
+static int refuse_token(Call *call) {
+        call->auth_failed = true;
+        return refuse(call, 401, "Bearer error=\"invalid_token\"");
+}
+
+/* STORE_NOT_FOUND also when it is no longer good. */
+static int find(Call *call, Slice text, Token *ret) {
+        int64_t now_sec = (int64_t)(call->now_usec / USEC_PER_SEC);
+        uint8_t digest[TOKEN_DIGEST_SIZE];
+        int r = token_digest(text, digest);
+
+        if (r == 0)
+                r = store_token_find(call->store, &call->exchange->arena, digest, ret);
+        if (r != 0)
+                return r;
+        if (!token_digest_equal(digest, ret->digest) || ret->revoked_sec != 0 ||
+            (ret->expires_sec != 0 && ret->expires_sec <= now_sec))
+                return STORE_NOT_FOUND;
+        /* Nobody's request fails because this could not be noted. */
+        if (ret->used_sec + USED_SEC <= now_sec)
+                (void)!store_token_use(call->store, ret->id, now_sec);
+        return 0;
+}
+
+static unsigned scopes_for(const Call *call) {
+        if (call->route->flags & HTTP_ROUTE_ADMIN)
+                return TOKEN_ADMIN;
+        return call->route->method == HTTP_GET ? TOKEN_READ : TOKEN_WRITE;
+}
+
+int api_authenticate(Call *call) {
+        Slice text;
+        Token token;
+        int r;
+
+        if (!token_of_field(call->exchange->request.known[HTTP_FIELD_AUTHORIZATION], &text))
+                return refuse(call, 401, "Bearer");
+        r = find(call, text, &token);
+        if (r == STORE_NOT_FOUND)
+                return refuse_token(call);
+        if (r != 0)
+                return r < 0 ? r : -EPROTO;
+        call->actor = (CallActor){
+                        .token_id = token.id,
+                        .owner = token.user_id != 0 ? token.user_id : -1,
+                        .bound = !(token.scopes & TOKEN_ADMIN),
+        };
+        if (token.scopes & (TOKEN_ADMIN | scopes_for(call)))
+                return 0;
+        return refuse(call, 403, NULL);
+}
+
+void access_narrow(const Call *call, StoreQuery *query) {
+        if (!call->actor.bound)
+                return;
+        /* Another's are none, as those of an unknown user are. */
+        query->user_id = query->has_user_id && query->user_id != call->actor.owner
+                                         ? INT64_MAX
+                                         : call->actor.owner;
+        query->has_user_id = true;
+}

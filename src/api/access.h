@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* Who may do what. A call has an actor once api_authenticate() let it through; handlers ask here.
+ */
+
+#include "work/call.h"
+
+/* CallContext.authenticate where tokens are asked for. 0: go on; API_REFUSED: answered (401, 403);
+ * negative: the store's. */
+int api_authenticate(Call *call) _must_check_;
+
+/* May the actor see and change what belongs to this user? */
+static inline bool access_owns(const Call *call, int64_t user_id) {
+        return !call->actor.bound || user_id == call->actor.owner;
+}
+
+/* Narrows a list to what the actor may see. */
+void access_narrow(const Call *call, StoreQuery *query);
