@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import sqlite3
+import subprocess
 import sys
 import threading
 import unittest
@@ -200,11 +201,24 @@ class Bulk(unittest.TestCase):
         self.bare(data, 2500, 1, [2502])
         self.assertEqual([u["username"] for u in self.last(2)], ["many2498", "many2499"])
 
+    def lock_users(self):
+        """Nobody adds a user until what is returned is called; reading goes on."""
+        if self.service.url.startswith("sqlite:"):
+            lock = sqlite3.connect(self.service.database, isolation_level=None)
+            self.addCleanup(lock.close)
+            lock.execute("BEGIN IMMEDIATE")
+            return lambda: lock.execute("ROLLBACK")
+        psql = subprocess.Popen(["psql", "-XAtq", self.service.url], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                text=True)
+        self.addCleanup(psql.communicate)
+        psql.stdin.write("BEGIN; LOCK TABLE users IN SHARE ROW EXCLUSIVE MODE; SELECT 'locked';\n")
+        psql.stdin.flush()
+        self.assertEqual(psql.stdout.readline(), "locked\n")
+        return psql.communicate
+
     def test_imports_leave_the_workers_free(self):
         # Each may last a minute; as many as there are workers used to stop the whole API.
-        lock = sqlite3.connect(self.service.database, isolation_level=None)
-        self.addCleanup(lock.close)
-        lock.execute("BEGIN IMMEDIATE")
+        unlock = self.lock_users()
         answers, threads = [], []
         for i in range(6):
             body = form(part("file", HEADER + b"queue%d,queue%d@example.com\n" % (i, i)))
@@ -215,7 +229,7 @@ class Bulk(unittest.TestCase):
             self.assertEqual(self.one.get("/users/0").status, 404)
             self.assertEqual(self.one.get("/users").status, 200)
         self.assertEqual(answers, [])
-        lock.execute("ROLLBACK")
+        unlock()
         for thread in threads:
             thread.join()
         self.assertEqual([(a.status, a.json["count"]) for a in answers], [(201, 1)] * 6)
