@@ -9,7 +9,7 @@
 #include "ctl/row-reader.h"
 #include "store/store.h"
 
-#define BATCH_ROWS 1000u /* the store's limit, and how long a writer may have to wait */
+#define BATCH_ROWS STORE_IMPORT_ROWS_MAX /* there is room for */
 
 typedef struct Batch Batch;
 

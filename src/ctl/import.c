@@ -145,7 +145,7 @@ static int read_rows(Import *import) {
                 Batch *full = NULL;
                 ReadRow row;
 
-                if (import->n_read == BATCH_ROWS) {
+                if (import->n_read == import->batch_rows) {
                         full = import->batches[import->current];
                         import->current ^= 1;
                 }

@@ -19,8 +19,9 @@ typedef struct Import {
         bool resumed;
         RowReader *reader;
         Batch *batches[2];
-        unsigned current; /* the batch that rows are read into */
-        size_t n_read;    /* rows since the last transaction, bad ones included */
+        unsigned current;  /* the batch that rows are read into */
+        size_t batch_rows; /* of one transaction */
+        size_t n_read;     /* rows since the last transaction, bad ones included */
         ImportFile *file;
         ImportState state;
         ImportTarget target;

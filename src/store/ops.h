@@ -34,6 +34,7 @@
 
 typedef struct StoreOps {
         const char *scheme; /* of the URL, with its colon */
+        size_t import_rows; /* see store_import_rows() */
 
         /* store->place is what follows the scheme. -EINVAL: it names no place. */
         int (*open)(Store *store);

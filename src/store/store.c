@@ -260,6 +260,10 @@ void store_note_hang(Store *store) {
         breaker_note(store, -ETIMEDOUT);
 }
 
+size_t store_import_rows(const Store *store) {
+        return store->ops->import_rows;
+}
+
 bool store_is_up(const Store *store) {
         return atomic_load_explicit(&store->next_probe_usec, memory_order_relaxed) == 0;
 }

@@ -117,6 +117,30 @@ static void test_urls(void **state) {
         assert_audit_clean(f);
 }
 
+/* A large batch, where a driver may hope that nothing clashes: it must get over it. */
+static void test_many_urls(void **state) {
+        static StoreUrlRow rows[1000];
+        Fixture *f = *state;
+
+        make_url(f, "taken", 0);
+        for (size_t i = 0; i < ELEMENTSOF(rows); i++)
+                rows[i] = url_row(0, arena_printf(&f->arena, "m%zu", i), 0, true);
+        assert_int_equal(store_urls_import(f->other, rows, ELEMENTSOF(rows) / 2, true), 0);
+        rows[600].url.code = S("taken");
+        rows[700].url.code = S("m499");
+        rows[800].url.code = S("m799");
+        rows[900].url.user_id = MISSING_ID;
+        assert_int_equal(store_urls_import(f->other, rows + 500, 500, true), 0);
+        for (size_t i = 0; i < ELEMENTSOF(rows); i++)
+                assert_int_equal(rows[i].result, i == 600 || i == 700 || i == 800 ? STORE_CODE_TAKEN
+                                                 : i == 900                       ? STORE_NO_USER
+                                                                                  : STORE_OK);
+        assert_int_equal(totals_of(f).urls, 1 + 996);
+        assert_int_equal(totals_of(f).events, 1 + 996);
+        assert_int_equal(get_url(f, rows[999].url.id).id, rows[999].url.id);
+        assert_audit_clean(f);
+}
+
 static void test_urls_with_events(void **state) {
         Fixture *f = *state;
         int64_t user_id = make_user(f, "anna");
@@ -215,6 +239,7 @@ int run_imports(void) {
                         CONTRACT_TEST(test_users),
                         CONTRACT_TEST(test_users_with_ids),
                         CONTRACT_TEST(test_urls),
+                        CONTRACT_TEST(test_many_urls),
                         CONTRACT_TEST(test_urls_with_events),
                         CONTRACT_TEST(test_urls_all_refused),
                         CONTRACT_TEST(test_events),

@@ -346,6 +346,7 @@ static int fake_totals(StoreSession *session, StoreTotals *ret) {
 
 const StoreOps store_fake_ops = {
                 .scheme = "fake:",
+                .import_rows = 1000,
                 .open = fake_open,
                 .close = fake_close,
                 .session_new = fake_session_new,

@@ -19,8 +19,8 @@ typedef struct EventImport {
 /* For each row: is its id there, is its link, and what is the number of its type? */
 static int find_events(PgSession *s, const StoreEventRow *rows, size_t n, PGresult **ret) {
         static const char sql[] =
-                        "SELECT EXISTS (SELECT 1 FROM events AS e WHERE e.id = w.id),"
-                        " EXISTS (SELECT 1 FROM urls AS u WHERE u.id = w.url_id), t.number"
+                        "SELECT (SELECT 1 FROM events AS e WHERE e.id = w.id) IS NOT NULL,"
+                        " (SELECT 1 FROM urls AS u WHERE u.id = w.url_id) IS NOT NULL, t.number"
                         " FROM unnest($1::bigint[], $2::bigint[], $3::text[]) WITH ORDINALITY"
                         " AS w (id, url_id, name, i) JOIN (SELECT name, event_type(name) AS number"
                         " FROM (SELECT DISTINCT name FROM unnest($3::text[]) AS d (name)) AS d)"

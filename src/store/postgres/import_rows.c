@@ -43,9 +43,9 @@ static void put_known(PgSession *s, Slice text) {
 /* For each row: are its id, its name, its email there? */
 static int find_users(PgSession *s, const StoreUserRow *rows, size_t n, PGresult **ret) {
         static const char sql[] =
-                        "SELECT EXISTS (SELECT 1 FROM users AS u WHERE u.id = w.id),"
-                        " EXISTS (SELECT 1 FROM users AS u WHERE u.username = w.username),"
-                        " EXISTS (SELECT 1 FROM users AS u WHERE u.email = w.email)"
+                        "SELECT (SELECT 1 FROM users AS u WHERE u.id = w.id) IS NOT NULL,"
+                        " (SELECT 1 FROM users AS u WHERE u.username = w.username) IS NOT NULL,"
+                        " (SELECT 1 FROM users AS u WHERE u.email = w.email) IS NOT NULL"
                         " FROM unnest($1::bigint[], $2::text[], $3::text[]) WITH ORDINALITY"
                         " AS w (id, username, email, i) ORDER BY w.i";
         Columns columns = {.n = 0};
@@ -165,18 +165,28 @@ int pg_users_import(StoreSession *session, StoreUserRow *rows, size_t n) {
 
 #define KIND_CODE 'c'
 
+#define LOOK_ROWS 100u /* from here on it is cheaper to fail once than to look each time */
+
 typedef struct UrlImport {
         int64_t *ids; /* as the rows brought them */
         bool with_events;
+        bool look; /* for rows that clash; else COPY fails if there is one, and the next try looks
+                    */
 } UrlImport;
 
-/* For each row: are its id, its code, its user there? */
-static int find_urls(PgSession *s, const StoreUrlRow *rows, size_t n, PGresult **ret) {
-        static const char sql[] = "SELECT EXISTS (SELECT 1 FROM urls AS u WHERE u.id = w.id),"
-                                  " EXISTS (SELECT 1 FROM urls AS u WHERE u.code = w.code),"
-                                  " EXISTS (SELECT 1 FROM users AS u WHERE u.id = w.user_id)"
-                                  " FROM unnest($1::bigint[], $2::text[], $3::bigint[]) WITH"
-                                  " ORDINALITY AS w (id, code, user_id, i) ORDER BY w.i";
+#define WANTED_URLS                                                     \
+ " (SELECT 1 FROM users AS u WHERE u.id = w.user_id) IS NOT NULL"       \
+ " FROM unnest($1::bigint[], $2::text[], $3::bigint[]) WITH ORDINALITY" \
+ " AS w (id, code, user_id, i) ORDER BY w.i"
+
+/* For each row: are its id, its code, its user there? Not EXISTS, which a plan made for an empty
+ * table answers with a hash of the whole table each time. Without look only the user is asked for:
+ * the indexes will tell the rest. */
+static int find_urls(PgSession *s, const StoreUrlRow *rows, size_t n, bool look, PGresult **ret) {
+        static const char sql_look[] =
+                        "SELECT (SELECT 1 FROM urls AS u WHERE u.id = w.id) IS NOT NULL,"
+                        " (SELECT 1 FROM urls AS u WHERE u.code = w.code) IS NOT NULL," WANTED_URLS;
+        static const char sql_owners[] = "SELECT false, false," WANTED_URLS;
         Columns columns = {.n = 0};
 
         buffer_clear(&s->scratch);
@@ -192,7 +202,8 @@ static int find_urls(PgSession *s, const StoreUrlRow *rows, size_t n, PGresult *
         for (size_t i = 0; i < n; i++)
                 pg_put_number(&s->scratch, rows[i].url.user_id);
         column(s, &columns);
-        return send_columns(s, STMT_URL_FOUND, sql, &columns, ret);
+        return look ? send_columns(s, STMT_URL_FOUND, sql_look, &columns, ret)
+                    : send_columns(s, STMT_URL_OWNERS, sql_owners, &columns, ret);
 }
 
 static bool url_storable(const Url *url) {
@@ -300,7 +311,8 @@ static int copy_created(PgSession *s, const StoreUrlRow *rows, size_t n, StoreTo
 
 static int import_urls(PgSession *s, void *userdata, size_t n, void *import) {
         _cleanup_(pg_clear_p) PGresult *found = NULL;
-        const UrlImport *how = import;
+        UrlImport *how = import;
+        bool look = how->look;
         StoreTotals moved = {.users = 0};
         StoreUrlRow *rows = userdata;
         PgIds ids;
@@ -308,7 +320,8 @@ static int import_urls(PgSession *s, void *userdata, size_t n, void *import) {
 
         for (size_t i = 0; i < n; i++)
                 rows[i].url.id = how->ids[i];
-        r = find_urls(s, rows, n, &found);
+        how->look = true;
+        r = find_urls(s, rows, n, look, &found);
         if (r < 0)
                 return r;
         r = pg_ids_init(&ids, s, "url_ids", n, n);
@@ -328,8 +341,8 @@ static int import_urls(PgSession *s, void *userdata, size_t n, void *import) {
 int pg_urls_import(StoreSession *session, StoreUrlRow *rows, size_t n, bool with_events) {
         _cleanup_free_ Slice *codes = calloc(n + 1, sizeof(*codes));
         _cleanup_free_ int64_t *ids = calloc(n + 1, sizeof(*ids));
-        UrlImport how = {ids, with_events};
         PgSession *s = pg_session(session);
+        UrlImport how = {ids, with_events, s->in_load || n < LOOK_ROWS};
         size_t n_codes = 0;
         int r;
 

@@ -84,7 +84,7 @@ static int pg_ping(StoreSession *session) {
   .offset_list = pg_offset_list, .offset_delete = pg_offset_delete, .audit = pg_audit,          \
   .events_tidy = pg_events_tidy, .watch = pg_watch, .token_create = pg_token_create,            \
   .token_find = pg_token_find, .token_use = pg_token_use, .token_revoke = pg_token_revoke,      \
-  .token_list = pg_token_list,                                                                  \
+  .token_list = pg_token_list, .import_rows = STORE_IMPORT_ROWS_MAX,                            \
  }
 
 const StoreOps store_postgres_ops[] = {POSTGRES_OPS("postgresql:"), POSTGRES_OPS("postgres:")};

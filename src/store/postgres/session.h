@@ -40,6 +40,7 @@ typedef enum PgStatement {
         STMT_URL_CLASH,
         STMT_URL_UPDATE,
         STMT_URL_FOUND,
+        STMT_URL_OWNERS,
         STMT_URL_LIST, /* 6: user or not, active or not or any */
         STMT_EVENT_CREATE = STMT_URL_LIST + 6,
         STMT_EVENT_CLASH,

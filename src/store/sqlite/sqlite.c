@@ -58,6 +58,7 @@ static int sqlite_ping(StoreSession *session) {
 
 const StoreOps store_sqlite_ops = {
                 .scheme = "sqlite:",
+                .import_rows = 1000,
                 .open = sqlite_open,
                 .close = sqlite_close,
                 .session_new = sqlite_session_new,
