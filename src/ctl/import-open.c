@@ -223,8 +223,8 @@ int import_begin(Import *import) {
                 r = make_paths(import);
         if (r == EXIT_DONE && !import->dry_run)
                 r = open_store(import);
-        import->batch_rows = import->ctl->store ? store_import_rows(import->ctl->store)
-                                                : BATCH_ROWS;
+        import->batch_rows =
+                        import->ctl->store ? store_import_rows(import->ctl->store) : BATCH_ROWS;
         if (r == EXIT_DONE && import->state_path)
                 r = open_state(import, wants_resume);
         if (r == EXIT_DONE && !import->resumed)

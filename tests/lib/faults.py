@@ -261,7 +261,14 @@ class Audit:
 
     def __init__(self, service):
         self.service = service
-        database = sqlite3.connect(service.database, timeout=10)
+        self.load()
+        self.known = set(self.ids)
+        self.shed = sum(s[4] for s in self.spools)
+        self.bad = sum(s[5] for s in self.spools)
+        self.damaged = sum(s[6] for s in self.spools)
+
+    def load(self):
+        database = sqlite3.connect(self.service.database, timeout=10)
         try:
             def rows(sql):
                 return database.execute(sql).fetchall()
@@ -278,10 +285,6 @@ class Audit:
             self.integrity = rows("PRAGMA quick_check")[0][0]
         finally:
             database.close()
-        self.known = set(self.ids)
-        self.shed = sum(s[4] for s in self.spools)
-        self.bad = sum(s[5] for s in self.spools)
-        self.damaged = sum(s[6] for s in self.spools)
 
     def lost(self, answered):
         """Those of (request id, time) that are not in the store."""

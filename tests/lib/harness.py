@@ -239,10 +239,10 @@ class Service:
     def start(self, name="1", **kw):
         return self.instance(name, **kw).start()
 
-    def ctl(self, *arguments, check=True, stdin=None):
+    def ctl(self, *arguments, check=True, stdin=None, timeout=120):
         command = [CTL, "--config=" + self.config, "--store=" + self.url,
                    "--set=Server.RuntimeDirectory=" + self.runtime, *arguments]
-        result = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=120 * SLOW)
+        result = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=timeout * SLOW)
         if check and result.returncode != 0:
             raise AssertionError(f"{command}: {result.returncode}: {result.stdout}{result.stderr}")
         return result

@@ -1,0 +1,338 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The bars of the PostgreSQL store, each beside PostgreSQL's own tools in the same run.
+
+usage: postgres.py [--build DIR] [--rounds N] [--seconds S] [--rows N] [--visits N] [--json FILE] [NAME...]
+
+Names: misses, writes, imports, drain, flat. All when none is given. The server is the script's own,
+with fsync on and the settings of a small installation; rounds of ours and theirs alternate, because
+the machine's speed drifts, and each figure is the median. Exit status 1 when a bar is missed.
+"""
+
+import argparse
+import contextlib
+import http.client
+import json
+import os
+import random
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, HERE)
+sys.path.insert(0, os.path.join(HERE, "..", "lib"))
+
+CONNECTIONS = 64
+WORKERS = 4
+SETTINGS = {"shared_buffers": "256MB", "max_wal_size": "4GB", "checkpoint_timeout": "15min"}
+
+PGBENCH = r"""
+\set n random(1, 1000000000000)
+BEGIN;
+INSERT INTO urls (id, code, target, title, is_active, created, updated)
+ VALUES (nextval('url_ids'), 'b' || :n, 'https://www.example.com/some/where/' || :n, 'usual title', true, 0, 0);
+INSERT INTO events (url_id, type, timestamp, day, details)
+ VALUES (currval('url_ids'), 2, extract(epoch FROM now())::bigint, (now() AT TIME ZONE 'UTC')::date,
+         '{"original_url":"https://www.example.com/some/where/' || :n || '","short_code":"b' || :n || '"}');
+COMMIT;
+"""
+
+POST_LUA = """
+math.randomseed(os.time())
+function request()
+   local n = math.random(1000000000)
+   return wrk.format("POST", "/urls", {["Content-Type"] = "application/json", ["Host"] = "127.0.0.1"},
+      '{"url": "https://www.example.com/some/where/' .. n .. '", "title": "usual title"}')
+end
+function done(summary, latency)
+   io.write(string.format("p99 %d\\n", latency:percentile(99)))
+end
+"""
+
+GET_LUA = """
+local codes = {{}}
+for line in io.lines("{codes}") do codes[#codes + 1] = line end
+function request() return wrk.format("GET", "/" .. codes[math.random(#codes)], {{["Host"] = "127.0.0.1"}}) end
+function done(summary, latency) io.write(string.format("p99 %d\\n", latency:percentile(99))) end
+"""
+
+
+def p99(values):
+    return sorted(values)[min(len(values) - 1, int(len(values) * 0.99))]
+
+
+class Bench:
+    def __init__(self, options):
+        self.options = options
+        self.folder = tempfile.mkdtemp(prefix="shortener-bench-")
+        os.chmod(self.folder, 0o755)
+        self.rows = []
+        self.n = 0
+        self.server = postgres.Postgres(sync=True, settings=SETTINGS)
+
+    def row(self, name, value, bar, note="", least=False):
+        met = bar is None or (value >= bar if least else value <= bar)
+        self.rows.append({"name": name, "value": round(value, 3), "bar": bar, "least": least, "met": met, "note": note})
+        sign = "" if bar is None else f"{'>=' if least else '<='} {bar}"
+        print(f"{name:52} {value:9.3f}  bar {sign:>8}  {'' if bar is None else 'met' if met else 'MISSED':6}  {note}",
+              flush=True)
+
+    # ---- parts ----
+
+    def database(self):
+        """A fresh one with the schema; its name."""
+        self.n += 1
+        self.server.create(f"bench{self.n}")
+        return f"bench{self.n}"
+
+    @contextlib.contextmanager
+    def service(self, database, options=()):
+        service = harness.Service(options=options)
+        service.url = self.server.url(database)
+        try:
+            yield service
+        finally:
+            service.close()
+
+    def links(self, n, name="links.csv"):
+        """A CSV file of n links as `shortenerctl import` takes it, and a file of their codes."""
+        path, codes = os.path.join(self.folder, name), os.path.join(self.folder, name + ".codes")
+        alphabet = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+        rng = random.Random(n)
+        made = set()
+        while len(made) < n:
+            made.add("".join(rng.choices(alphabet, k=7)))
+        with open(path, "w") as rows, open(codes, "w") as file:
+            rows.write("id,user_id,short_code,original_url,title,is_active,created_at,updated_at\n")
+            for i, code in enumerate(sorted(made, key=lambda code: code[::-1]), 1):
+                rows.write(f"{i},,{code},https://www.example.com/some/where/{i}/that-is,usual title,True,"
+                           "2026-01-01 00:00:00,2026-01-01 00:00:00\n")
+                file.write(code + "\n")
+        return path, codes
+
+    @staticmethod
+    def wrk(port, script, seconds, connections=CONNECTIONS):
+        """Requests a second, and the p99 in ms."""
+        out = subprocess.run(["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", script,
+                              f"http://127.0.0.1:{port}/"], capture_output=True, text=True, check=True).stdout
+        if "Non-2xx" in out or "Socket errors" in out:
+            raise SystemExit(f"postgres.py: wrk: {out}")
+        return (float(re.search(r"Requests/sec: +([0-9.]+)", out)[1]),
+                int(re.search(r"^p99 (\d+)", out, re.M)[1]) / 1000)
+
+    def script(self, name, text):
+        path = os.path.join(self.folder, name)
+        with open(path, "w") as file:
+            file.write(text)
+        return path
+
+    # ---- measurements ----
+
+    def misses(self):
+        """Codes looked up together, as the resolver does, beside one prepared SELECT each."""
+        database = self.database()
+        path, codes = self.links(100000)
+        with self.service(database) as service:
+            service.ctl("import", path)
+        url = self.server.url(database)
+        self.server.psql("VACUUM ANALYZE urls", database)
+
+        def rate(batch):
+            out = subprocess.run([os.path.join(self.options.build, "tests", "bench-misses"), url, codes, str(batch),
+                                  str(self.options.seconds)], capture_output=True, text=True, check=True).stdout
+            return float(out)
+        pairs = [(rate(128), rate(1)) for _ in range(self.options.rounds)]
+        self.row("misses a second, 128 a query / one a query", statistics.median(a / b for a, b in pairs), 5,
+                 least=True, note=f"{statistics.median(a for a, _ in pairs):.0f}/s, "
+                                  f"{statistics.median(b for _, b in pairs):.0f}/s")
+
+    def writes(self):
+        """POST /urls beside pgbench with as many clients as there are workers."""
+        script, sql = self.script("post.lua", POST_LUA), self.script("pgbench.sql", PGBENCH)
+        os.chmod(sql, 0o644)
+        with self.service(self.database()) as service:
+            one = service.start()
+            other = self.database()
+            pairs, tails = [], []
+            for _ in range(self.options.rounds):
+                ours, tail = self.wrk(one.port, script, self.options.seconds)
+                out = subprocess.run(
+                    [postgres.program("pgbench"), "-n", "-M", "prepared", "-c", str(WORKERS), "-j", "1",
+                     "-T", str(self.options.seconds), "-f", sql, "-h", self.server.folder, "-p", str(self.server.port),
+                     "-U", "postgres", other], capture_output=True, text=True, check=True).stdout
+                pairs.append((ours, float(re.search(r"tps = ([0-9.]+)", out)[1])))
+                tails.append(tail)
+        self.row("POST /urls a second / pgbench, the same two INSERTs", statistics.median(a / b for a, b in pairs), 0.6,
+                 least=True, note=f"{statistics.median(a for a, _ in pairs):.0f}/s, pgbench "
+                                  f"{statistics.median(b for _, b in pairs):.0f}/s, p99 {statistics.median(tails):.1f} ms")
+
+    def imports(self):
+        """shortenerctl import beside psql's \\copy of the same rows into the same indexed tables."""
+        path, _ = self.links(self.options.rows, "million.csv")
+        ours, theirs = self.database(), self.database()
+        with self.service(ours) as service:
+            start = time.monotonic()
+            service.ctl("import", path, timeout=3600)
+            used = time.monotonic() - start
+        columns = {}
+        for table in ("urls", "events"):
+            columns[table] = self.server.psql(f"SELECT string_agg(column_name, ',' ORDER BY ordinal_position) FROM "
+                                              f"information_schema.columns WHERE table_name = '{table}'", ours)
+            self.server.psql(f"COPY (SELECT {columns[table]} FROM {table} ORDER BY id) TO PROGRAM "
+                             f"'cat > {self.server.folder}/{table}.copy'", ours)
+        start = time.monotonic()
+        self.server.psql("BEGIN;\n" + "".join(
+            f"\\copy {table} ({columns[table]}) FROM '{self.server.folder}/{table}.copy'\n" for table in columns) +
+            "COMMIT;", theirs)
+        shell = time.monotonic() - start
+        n = int(self.server.psql("SELECT count(*) FROM urls", ours))
+        assert n == self.options.rows, n
+        assert self.server.psql("SELECT count(*) FROM events", ours) == self.server.psql("SELECT count(*) FROM events",
+                                                                                        theirs)
+        self.row(f"import of {self.options.rows} links, time / psql \\copy", used / shell, 1.5,
+                 note=f"{used:.1f} s, psql {shell:.1f} s, {n / used:.0f} rows/s")
+
+    def drain(self):
+        """Visits spooled while the server was down, shipped afterwards, beside psql's COPY of the same rows."""
+        path, codes = self.links(2000)
+        database = self.database()
+        get = self.script("get.lua", GET_LUA.format(codes=codes))
+        with self.service(database, ["Clicks.MaxSize=64G", "Clicks.Keep=0"]) as service:
+            service.ctl("import", path)
+            one = service.start()
+            with open(codes) as file:
+                for code in file.read().split():
+                    assert one.request("HEAD", "/" + code).status == 302
+            calm = statistics.median(self.wrk(one.port, get, 3)[1] for _ in range(3))
+            harness.wait_for(lambda: one.metric("shortener_clicks_pending ") == 0, 600, "visits to be shipped")
+            self.server.stop()
+            before = one.metric("redirects_total")
+            memory = one.metric("process_resident_memory_bytes ")
+            while one.metric("redirects_total") - before < self.options.visits:
+                self.wrk(one.port, get, 5)
+            n = one.metric("shortener_clicks_pending ")
+            self.row(f"memory growth with {n:.0f} visits pending, MB",
+                     (one.metric("process_resident_memory_bytes ") - memory) / 1e6, 32)
+            one.kill()
+            one.start(wait=False)
+            start = time.monotonic()
+            harness.wait_for(lambda: self.up(one), 20, "shortenerd to answer", pause=0.002)
+            self.row("ready with them pending, ms", (time.monotonic() - start) * 1000, 100)
+            self.server.start()
+            start = time.monotonic()
+            harness.wait_for(lambda: one.metric("shortener_store_up") == 1, 60, "the store to be back")
+            pending = one.metric("shortener_clicks_pending ")
+            busy = self.wrk(one.port, get, 5)
+            left = one.metric("shortener_clicks_pending ")
+            rate_busy = (pending + 5 * busy[0] - left) / 5
+            self.row("redirect p99 while draining / calm", busy[1] / calm, 2,
+                     note=f"{busy[1]:.2f} ms, calm {calm:.2f} ms, {busy[0]:.0f} redirects/s, {rate_busy:.0f} shipped/s")
+            start, pending = time.monotonic(), one.metric("shortener_clicks_pending ")
+            harness.wait_for(lambda: one.metric("shortener_clicks_pending ") == 0, 3600, "visits to be shipped", 0.05)
+            rate = pending / (time.monotonic() - start)
+            one.stop()
+            service.ctl("clicks", "verify", timeout=3600)
+        self.row("visits shipped a second / psql COPY", rate / self.copy_rate(database), 0.5, least=True,
+                 note=f"{rate:.0f}/s of {pending:.0f}")
+
+    @staticmethod
+    def up(instance):
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            return instance.get("/health").status == 200
+        return False
+
+    def copy_rate(self, database):
+        """Rows a second of psql's COPY of the shipped rows into the same indexed, partitioned table."""
+        columns = self.server.psql("SELECT string_agg(column_name, ',' ORDER BY ordinal_position) FROM "
+                                   "information_schema.columns WHERE table_name = 'events'", database)
+        path = os.path.join(self.server.folder, "visits.copy")
+        n = int(self.server.psql(f"COPY (SELECT {columns} FROM events WHERE spool IS NOT NULL ORDER BY id LIMIT 2000000)"
+                                 f" TO '{path}'; SELECT least(count(*), 2000000) FROM events WHERE spool IS NOT NULL",
+                                 database))
+        other = self.database()
+        start = time.monotonic()
+        self.server.psql(f"\\copy events ({columns}) FROM '{path}'", other)
+        used = time.monotonic() - start
+        os.unlink(path)
+        print(f"  psql COPY: {n / used:.0f} rows/s of {n}")
+        return n / used
+
+    def flat(self):
+        """GET /urls/ID/stats and /events?page=1 with ten thousand visits and with a thousand times as many."""
+        with self.service(self.database()) as service:
+            one = service.start()
+            link = one.create()
+            database = f"bench{self.n}"
+            tails = {}
+            have = 0
+            for want in (10000, self.options.visits if self.options.visits >= 1000000 else 10000000):
+                self.server.psql(
+                    "INSERT INTO events (url_id, type, timestamp, day, details) SELECT "
+                    f"{link['id']}, 1, extract(epoch FROM now())::bigint, (now() AT TIME ZONE 'UTC')::date, "
+                    f"'{{\"ip\":\"192.0.2.1\",\"user_agent\":\"\"}}' FROM generate_series({have + 1}, {want});"
+                    f"INSERT INTO url_totals (url_id, redirects) VALUES ({link['id']}, {want}) ON CONFLICT (url_id)"
+                    f" DO UPDATE SET redirects = {want};"
+                    f"UPDATE totals SET events = {want + 1}, redirects = {want} WHERE slot = 0; ANALYZE events", database)
+                have = want
+                for path in (f"/urls/{link['id']}/stats", "/events?page=1"):
+                    assert one.get(path).status == 200
+                    tails[path.split("/")[-1], want] = self.latency(one, path)
+            for name in ("stats", "events?page=1"):
+                few, many = (tails[name, want] for want in sorted({w for _, w in tails}))
+                self.row(f"GET {name}, p99 with {have} / 10000 visits", many / few, 1.5,
+                         note=f"{many * 1000:.2f} ms, {few * 1000:.2f} ms")
+
+    @staticmethod
+    def latency(instance, path):
+        """The median of five p99s, in seconds."""
+        connection = instance.connect()
+        tails = []
+        for _ in range(5):
+            times = []
+            for _ in range(400):
+                start = time.monotonic()
+                assert instance.get(path, connection=connection).status == 200
+                times.append(time.monotonic() - start)
+            tails.append(p99(times))
+        connection.close()
+        return statistics.median(tails)
+
+    def run(self, names):
+        try:
+            for name in names:
+                getattr(self, name)()
+        finally:
+            self.server.close()
+            shutil.rmtree(self.folder, ignore_errors=True)
+        if self.options.json:
+            with open(self.options.json, "w") as file:
+                json.dump(self.rows, file, indent=1)
+        return all(row["met"] for row in self.rows)
+
+
+def main():
+    parser = argparse.ArgumentParser(description="bars of the PostgreSQL store")
+    root = os.path.dirname(os.path.dirname(HERE))
+    parser.add_argument("--build", default=os.path.join(root, "build", "release"))
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=int, default=5)
+    parser.add_argument("--rows", type=int, default=1000000, help="links of the import")
+    parser.add_argument("--visits", type=int, default=2000000, help="that are spooled while the server is down")
+    parser.add_argument("--json")
+    parser.add_argument("names", nargs="*")
+    options = parser.parse_args()
+    os.environ["SHORTENER_BUILD"] = options.build
+    global harness, postgres  # pylint: disable=global-statement
+    import harness  # after the build is known
+    import postgres
+    names = options.names or ["misses", "writes", "imports", "drain", "flat"]
+    sys.exit(0 if Bench(options).run(names) else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,272 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""A PostgreSQL server freezes, dies, fails over, is restored from a backup: cached redirects go on, what
+needs the server is answered within a second, no answered visit is lost and none is stored twice."""
+
+import contextlib
+import os
+import random
+import signal
+import sys
+import threading
+import time
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import faults
+import harness
+import pgfaults
+import postgres
+
+FROZEN = 60 if faults.LONG else 4   # seconds
+KILLS = 100 if faults.LONG else 4
+CUTS = 100 if faults.LONG else 12
+PAIRS = 5 if faults.LONG else 1     # calm and broken runs, measured in turn
+LIMIT = 1.0 * harness.SLOW          # seconds for what needs the store
+TAIL = 0.001 if faults.LONG else 0.05  # seconds on top: the short form runs beside other tests
+
+
+class Base(unittest.TestCase):
+    def start(self, n=1, url=None, options=()):
+        self.service = pgfaults.Service(self.server, options, url)
+        self.addCleanup(self.service.close)
+        self.instances = [self.service.start(str(i + 1)) for i in range(n)]
+        self.one = self.instances[0]
+        harness.wait_for(lambda: self.one.get("/ready").status == 200, 20, "ready")
+        self.codes = faults.make_links(self.one)
+        for instance in self.instances:
+            for code in self.codes:
+                self.assertEqual(instance.request("HEAD", "/" + code).status, 302)
+
+    def serve(self, **settings):
+        self.server = postgres.Postgres(settings=settings)
+        self.addCleanup(self.server.close)
+        self.server.create(pgfaults.NAME)
+
+    def load(self, **options):
+        options = {"connections": 4, "pause": 0.002, "writers": 1, "write_pause": 0.01, **options}
+        return faults.Load(self.instances, self.codes, **options)
+
+    def is_back(self):
+        for instance in self.instances:
+            harness.wait_for(lambda i=instance: i.get("/ready").status == 200, 30, "the store to be back")
+
+    def check(self, load, name):
+        """Everything that was answered is there, once."""
+        faults.wait_shipped(*self.instances, seconds=120)
+        for instance in self.instances:
+            self.assertEqual(instance.stop(), 0)
+        audit = pgfaults.Audit(self.service)
+        answered = [pair for one in load for pair in one.answered()]
+        print(f"{name}: {len(answered)} visits and {sum(one.n_written for one in load)} links answered, "
+              f"{len(audit.lost(answered))} lost, {len(audit.doubled)} doubled", flush=True)
+        audit.check_nothing_lost(self, answered)
+        for one in load:
+            audit.check_writes(self, one)
+        return audit
+
+
+class Frozen(Base):
+    def tail(self, seconds):
+        """p99 of cached redirects on one connection, paced."""
+        connection, times = self.one.connect(), []
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            start = time.monotonic()
+            answer = self.one.request("HEAD", "/" + random.choice(self.codes), connection=connection)
+            times.append(time.monotonic() - start)
+            self.assertEqual((answer.status, answer.headers["X-Cache"]), (302, "HIT"))
+            time.sleep(0.002)  # a rate, not a wait
+        connection.close()
+        return faults.percentile(times, 0.99)
+
+    def others(self, ended, found):
+        """What needs the store, again and again: (status, seconds)."""
+        while not ended.is_set():
+            for method, path, body in (("GET", "/users", None), ("POST", "/urls", {"url": "https://example.com/n"}),
+                                       ("GET", "/unknown1", None), ("GET", "/urls/1/stats", None)):
+                start = time.monotonic()
+                status = self.one.request(method, path, body).status
+                found.append((status, time.monotonic() - start))
+
+    def test_frozen(self):
+        self.serve()
+        self.start()
+        load, found, pairs = self.load(connections=2, writers=0, pause=0.01).start(), [], []
+        for _ in range(PAIRS):
+            calm = self.tail(3)
+            ended = threading.Event()
+            self.server.freeze()
+            thread = threading.Thread(target=self.others, args=(ended, found))
+            thread.start()
+            try:
+                pairs.append((calm, self.tail(FROZEN / PAIRS)))
+                self.assertEqual(self.one.get("/health").json["database"], "disconnected")
+            finally:
+                ended.set()
+                thread.join()
+                self.server.thaw()
+            self.is_back()
+        load.stop()
+        pairs.sort(key=lambda pair: pair[1] / pair[0])
+        calm, frozen = pairs[len(pairs) // 2]
+        longest = max(f[1] for f in found)
+        print(f"frozen: p99 {faults.milliseconds(calm)} then {faults.milliseconds(frozen)}, {len(found)} others, "
+              f"longest {faults.milliseconds(longest)}, {sorted({f[0] for f in found})}", flush=True)
+        self.check([load], "frozen")
+        self.assertEqual({f[0] for f in found}, {503})
+        self.assertLess(longest, LIMIT + 0.1)
+        self.assertLess(frozen, 1.5 * calm + TAIL * harness.SLOW)
+        self.assertEqual(set(load.statuses()), {302})
+
+
+class Killed(Base):
+    def shipper(self):
+        """The pid of the backend that ships now; None: none is at it."""
+        pid = self.server.psql("SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND"
+                               " query ILIKE 'copy%' ORDER BY state = 'active' DESC LIMIT 1", check=False)
+        return int(pid) if pid.isdigit() else None
+
+    def run_kills(self, name, kill):
+        self.start()
+        load = self.load().start()
+        for _ in range(KILLS):
+            at = load.n_answered
+            harness.wait_for(lambda at=at: load.n_answered > at + 50, 30, "traffic")
+            kill()
+            self.is_back()
+        load.stop()
+        self.assertEqual(set(load.statuses()), {302})
+        self.check([load], f"{KILLS} times {name}")
+
+    def test_backend(self):
+        """kill -9 of a backend makes the postmaster restart all of them."""
+        self.serve()
+
+        def kill():
+            pid = harness.wait_for(self.shipper, 30, "a backend that ships", pause=0.001)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.run_kills("kill -9 of the shipping backend", kill)
+
+    def test_postmaster(self):
+        self.serve()
+
+        def kill():
+            harness.wait_for(self.shipper, 30, "a backend that ships", pause=0.001)
+            self.server.kill()
+            self.server.start()
+        self.run_kills("kill -9 of the postmaster", kill)
+
+
+class Cut(Base):
+    def test_cut_behind_commit(self):
+        """COMMIT arrives, its answer does not: neither lost nor doubled."""
+        self.serve()
+        proxy = pgfaults.Proxy(self.server)
+        self.addCleanup(proxy.close)
+        self.start(url=proxy.url())
+        load = self.load().start()
+        proxy.cut_behind(b"COMMIT", 5)
+        harness.wait_for(lambda: proxy.n_cut >= CUTS, 30 + 3 * CUTS, "connections to be cut")
+        proxy.cut_behind(None, 0)
+        self.is_back()
+        load.stop()
+        self.assertEqual(set(load.statuses()), {302})
+        self.check([load], f"{proxy.n_cut} connections cut behind COMMIT")
+
+    def test_zombie_that_holds_the_lock(self):
+        """An instance is gone, its connection hangs in the network with the spool's lock: its successor
+        ends that backend and ships."""
+        self.serve()
+        proxy = pgfaults.Proxy(self.server)
+        self.addCleanup(proxy.close)
+        self.start(url=proxy.url())
+        load = self.load(writers=0).start()
+
+        def holder():
+            return self.server.psql("SELECT pid FROM pg_locks WHERE locktype = 'advisory' LIMIT 1")
+
+        def held():
+            """Frozen while the lock is held: it stays so."""
+            proxy.freeze()
+            if holder():
+                return True
+            proxy.thaw()
+            return False
+        harness.wait_for(held, 60, "a shipper that holds its lock", pause=0.003)
+        zombie = holder()
+        load.stop()
+        self.one.kill()
+        self.service.url = self.server.url(pgfaults.NAME)  # past the frozen proxy
+        self.one.start()
+        start = time.monotonic()
+        faults.wait_shipped(self.one)
+        took = time.monotonic() - start
+        self.assertEqual(self.server.psql(f"SELECT count(*) FROM pg_stat_activity WHERE pid = {zombie}"), "0")
+        print(f"zombie with the lock: {took:.1f} s until all is shipped", flush=True)
+        self.check([load], "zombie")
+
+
+class Restored(Base):
+    def test_backup(self):
+        """The database is restored as it was some time ago, its positions with it: what was shipped since
+        then is shipped again."""
+        self.serve()
+        self.start(n=2)
+        first = self.load().start()
+        harness.wait_for(lambda: first.n_answered > 500, 30, "traffic")
+        first.stop()
+        faults.wait_shipped(*self.instances)
+        path = os.path.join(self.server.folder, "backup")
+        self.server.run(postgres.program("pg_dump"), "-h", self.server.folder, "-p", str(self.server.port), "-U",
+                        "postgres", "-Fc", "-f", path, pgfaults.NAME)
+        second = self.load(writers=0).start()
+        harness.wait_for(lambda: second.n_answered > 500, 30, "traffic")
+        second.stop()
+        faults.wait_shipped(*self.instances)
+        self.server.psql(f'DROP DATABASE "{pgfaults.NAME}" WITH (FORCE); CREATE DATABASE "{pgfaults.NAME}"')
+        self.server.run(postgres.program("pg_restore"), "-h", self.server.folder, "-p", str(self.server.port), "-U",
+                        "postgres", "-d", pgfaults.NAME, path)
+        self.is_back()
+        third = self.load().start()
+        harness.wait_for(lambda: third.n_answered > 200, 30, "traffic")
+        third.stop()
+
+        def whole():
+            audit = pgfaults.Audit(self.service)
+            return not audit.lost(second.answered())
+        harness.wait_for(whole, 60, "the gap to be shipped again", pause=0.5)
+        self.check([first, second, third], "restored from a backup")
+
+
+class Failover(Base):
+    def test_promoted_and_the_old_primary_comes_back(self):
+        self.serve(wal_level="replica", max_wal_senders=4, hot_standby="on", wal_log_hints="on")
+        standby = postgres.Postgres(standby_of=self.server, settings={"port": self.server.port})
+        self.addCleanup(standby.close)
+        primary = self.server
+        url = (f"postgresql:///{pgfaults.NAME}?host={primary.folder},{standby.folder}&port={primary.port}"
+               "&user=postgres&target_session_attrs=read-write")
+        self.start(url=url)
+        load = self.load(writers=0).start()
+        harness.wait_for(lambda: load.n_answered > 300, 30, "traffic")
+        primary.kill()
+        standby.run(postgres.program("pg_ctl"), "promote", "-w", "-D", standby.data)
+        self.is_back()
+        at = load.n_answered
+        harness.wait_for(lambda: load.n_answered > at + 300, 30, "traffic")
+        primary.start()  # on its old timeline, and it takes writes
+        at = load.n_answered
+        harness.wait_for(lambda: load.n_answered > at + 300, 30, "traffic")
+        for instance in self.instances:
+            instance.restart()  # connects anew: the first host in the list is the old primary
+        self.is_back()
+        harness.wait_for(lambda: load.n_answered > at + 600, 30, "traffic")
+        load.stop()
+        self.server = self.service.server = standby
+        self.check([load], "promoted, and the old primary is back")
+
+
+if __name__ == "__main__":
+    harness.main()
