@@ -248,15 +248,18 @@ bool front_warm(Front *front, const WarmBatch *batch) {
         return true;
 }
 
-/* The store did not answer: an entry whose time was over, but which did not change, still does. */
+/* The store did not answer: an entry whose time was over, but which did not change, still does. So
+ * it is when the breaker is open; this lookup is one of those that open it. */
 static void answer_unasked(Front *front, const Lookup *lookup) {
         CacheHit hit;
 
-        if (redirect_cache_find(front->cache, lookup->code, &hit) && hit.link_id != 0 &&
-            is_unchanged(front, &hit) && store_sight(front->store) != STORE_SIGHT_LOST)
-                answer_found(front, lookup->exchange, hit.link_id, hit.location, true);
-        else
+        if (!redirect_cache_find(front->cache, lookup->code, &hit) || hit.link_id == 0 ||
+            !is_unchanged(front, &hit))
                 front_redirect_error(lookup->exchange, 503, problem_generic_text(503));
+        else if (hit.link_id == BLOCKED)
+                answer_blocked(front, lookup->exchange);
+        else
+                answer_found(front, lookup->exchange, hit.link_id, hit.location, true);
 }
 
 void front_redirect_resolved(Front *front, Lookup *lookup) {

@@ -471,9 +471,12 @@ uint64_t store_seen_usec(const Store *store) {
         return store->ops->watch ? atomic_load(&store->seen_usec) : clock_monotonic_usec();
 }
 
+/* The server has answered: with the breaker still open each entry that the moved epoch made unsure
+ * would be a 503. */
 void store_saw(Store *store, uint64_t usec) {
         atomic_store(&store->seen_usec, usec);
         atomic_store(&store->sight, STORE_SIGHT_ALL);
+        breaker_note(store, 0);
 }
 
 void store_lost_sight(Store *store, bool reached) {

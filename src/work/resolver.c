@@ -167,6 +167,9 @@ static size_t ask_store(Resolver *resolver) {
         r = resolver_session(resolver, now + atomic_load(&resolver->timeout_usec));
         if (r == 0)
                 r = store_urls_by_codes(resolver->session, &resolver->arena, resolver->rest, n);
+        /* The server ended the connection while it was asked, and may be there again already. */
+        if (r == -EHOSTDOWN && store_is_up(resolver->options.store))
+                r = store_urls_by_codes(resolver->session, &resolver->arena, resolver->rest, n);
         atomic_fetch_add_explicit(&resolver->n_queries, 1, memory_order_relaxed);
         for (size_t i = 0; i < resolver->n_questions; i++) {
                 Question *q = resolver->questions + i;

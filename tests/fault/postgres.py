@@ -48,8 +48,11 @@ class Base(unittest.TestCase):
         return faults.Load(self.instances, self.codes, **options)
 
     def is_back(self):
+        """And what is cached has been read again since: until then it is not known to be true."""
         for instance in self.instances:
             harness.wait_for(lambda i=instance: i.get("/ready").status == 200, 30, "the store to be back")
+            harness.wait_for(lambda i=instance: i.metric("shortener_watcher_up ") == 1 and all(
+                i.request("HEAD", "/" + code).headers["X-Cache"] == "HIT" for code in self.codes), 30, "a warm cache")
 
     def check(self, load, name):
         """Everything that was answered is there, once."""

@@ -282,6 +282,7 @@ static int connect_paced(PgSession *s) {
         uint64_t connect_usec = s->session.store->options.connect_usec;
         uint64_t now_usec = clock_monotonic_usec();
         PgStore *store = pg_store(s);
+        unsigned n_made = atomic_load(&store->n_made);
         int r;
 
         if (!may_connect(store, now_usec)) {
@@ -294,11 +295,13 @@ static int connect_paced(PgSession *s) {
         r = connect_any(s);
         now_usec = clock_monotonic_usec();
         if (r < 0) {
-                if (r != -ENOMEM)
+                /* Unless another session got through meanwhile: then it is back. */
+                if (r != -ENOMEM && atomic_load(&store->n_made) == n_made)
                         atomic_store(&store->next_try_usec,
                                      now_usec + RETRY_USEC + jitter(RETRY_JITTER));
                 return r;
         }
+        atomic_fetch_add(&store->n_made, 1);
         atomic_store(&store->next_try_usec, 0);
         atomic_fetch_add(&store->n_connected, 1);
         s->connected = true;

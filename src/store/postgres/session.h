@@ -112,6 +112,7 @@ typedef struct PgStore {
         char *shown;                /* the URL without a password */
         SchemaSeries series;
         _Atomic uint64_t next_try_usec; /* CLOCK_MONOTONIC before which nobody connects; 0 */
+        atomic_uint n_made;             /* connections, ever */
         _Atomic uint64_t timeline;      /* the highest seen, of system */
         _Atomic uint64_t system;        /* the server's system identifier; 0: none seen */
         atomic_uint n_sessions;         /* for their slots */
