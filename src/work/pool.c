@@ -85,7 +85,8 @@ static void worker_call(Worker *worker, Call *call) {
         if (r == 0) {
                 call->store = atomic_load(&worker->session);
                 store_session_deadline(call->store, call->deadline_usec);
-                r = call->context->authenticate ? call->context->authenticate(call) : 0;
+                r = call->context && call->context->authenticate ? call->context->authenticate(call)
+                                                                 : 0;
                 if (r > 0)
                         return;
                 if (r == 0 && call->route->worker)
