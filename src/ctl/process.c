@@ -60,16 +60,15 @@ static int drain(int fd, uint64_t until_usec, Buffer *out) {
 
 int process_run(const char *const *argv, uint64_t timeout_usec, Buffer *out) {
         uint64_t until = timeout_usec > 0 ? clock_monotonic_usec() + timeout_usec : 0;
-        _cleanup_fd_ int ours = -1, theirs = -1;
+        _cleanup_fd_ int ours = -1;
         int fds[2], status = 0, r;
         pid_t pid;
 
         if (pipe2(fds, O_CLOEXEC) < 0)
                 return -errno;
         ours = fds[0];
-        theirs = fds[1];
-        r = spawn(argv, theirs, &pid);
-        theirs = fd_close(theirs);
+        r = spawn(argv, fds[1], &pid);
+        (void)close(fds[1]);
         if (r < 0)
                 return r;
         r = drain(ours, until, out);
