@@ -161,7 +161,9 @@ void install_remove(Install *install, const char *path) {
                 }
                 slash = strrchr(real, '/');
                 *slash = '\0';
-                (void)rmdir(real); /* only if it is empty */
+                /* A folder of drop-ins is ours, if it is empty now; any other is a package's. */
+                if (slice_starts_with(slice_from_string(path), SLICE("/etc/systemd/system/")))
+                        (void)rmdir(real);
         }
         add_step(install, "remove", path, "");
 }

@@ -30,7 +30,7 @@ void install_write(Install *install, const char *path, const Buffer *text);
 /* A symbolic link at path; one that points there already is left alone. */
 void install_link(Install *install, const char *path, const char *target);
 
-/* Removes a file or link, if it is there, and its folder if that is empty then. */
+/* Removes a file or link, if it is there, and a drop-in's folder if that is empty then. */
 void install_remove(Install *install, const char *path);
 
 /* Runs systemctl with these words; NULL ends them. */

@@ -86,6 +86,13 @@ class Monitoring(shortenerctl.Case):
         self.assertFalse(os.path.exists(os.path.join(self.root, "etc/systemd/system/prometheus.service.d")))
         self.assertEqual(self.monitoring("disable"), "")
 
+    def test_disable_keeps_the_folders_of_packages(self):
+        os.remove(os.path.join(self.root, "etc/nginx/conf.d/other.conf"))
+        self.monitoring("enable")
+        self.monitoring("disable")
+        self.assertTrue(os.path.isdir(os.path.join(self.root, "etc/nginx/conf.d")))
+        self.assertFalse(os.path.exists(os.path.join(self.root, "etc/systemd/system/prometheus.service.d")))
+
     def test_disable_keeps_what_is_not_ours(self):
         self.monitoring("enable")
         own = self.place("etc/systemd/system/prometheus.service.d/own.conf", "[Service]\nNice=5\n")
