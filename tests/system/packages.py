@@ -51,12 +51,12 @@ def make_second(source):
             (series / f"{number:04}-second-version.sql").write_text(MIGRATION, encoding="utf-8")
 
 
-def build(source, archive):
+def build(source, archive, kind="deb"):
     """script/package of that tree. A compiler cache, where there is one, saves half a minute."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("SHORTENER_", "CMAKE_"))}
     if Path("/usr/lib/ccache/gcc").exists():
         environment["PATH"] = "/usr/lib/ccache:" + environment["PATH"]
-    done = subprocess.run([source / "script/package", "deb", archive], env=environment, check=False,
+    done = subprocess.run([source / "script/package", kind, archive], env=environment, check=False,
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)  # fmt: skip
     if done.returncode != 0:
         raise OSError(f"script/package: {done.returncode}: {done.stdout[-4000:]}")
