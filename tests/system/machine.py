@@ -7,7 +7,6 @@ Nothing but machines that were started here is ever touched.
 
 import contextlib
 import os
-import shlex
 import subprocess
 import sys
 import tempfile
@@ -157,8 +156,9 @@ class Machine:
         return self.out(["systemctl", "show", "--value", f"--property={name}", unit])
 
     def path(self, inside):
-        """Where a file of the machine is, seen from here."""
-        return self.root / inside.lstrip("/")
+        """Where a file of the machine is, seen from here: it has mounts of its own below /run and /tmp."""
+        top = Path(f"/proc/{self.leader}/root") if self.leader else self.root
+        return top / inside.lstrip("/")
 
     def write(self, inside, text, mode=0o644):
         path = self.path(inside)
@@ -196,6 +196,8 @@ class Machine:
             self.groups.close()
 
     def close(self):
+        if not self.folder.exists():
+            return  # closed already
         try:
             self.power_off()
         finally:

@@ -58,25 +58,23 @@ class Stage:
         self.provisioned = ""
         self.stack = contextlib.ExitStack()
 
-    def prepare(self, built=None):
+    def prepare(self, built=None, second=True):
         """Packages (or, for a developer, a folder with them), and the bare machine."""
         if built:
             shutil.copytree(built, self.packages.first)
+            self.packages.versions["first"] = packages.version(packages.TREE)
         else:
             self.packages.build_first()
-        self.second = Later(self.packages.build_second) if not built else None
+        if second:
+            self.second = Later(self.packages.build_second)
         self.machine = self.stack.enter_context(machines.Machine("main"))
 
     def provision(self):
         """What an administrator does on a bare system: the package archive, and the one script."""
         self.give(self.machine, self.packages.first)
         self.machine.copy(packages.TREE / "script/provision", "/opt/provision")
-        done = self.machine.run(["bash", "/opt/provision", "--repository", ARCHIVE, *self.options()], seconds=300)
+        done = self.machine.run(["bash", "/opt/provision", "--repository", ARCHIVE], seconds=300)
         self.provisioned = done.stdout + done.stderr
-
-    @staticmethod
-    def options():
-        return ["--store", "postgresql:///shortener"]
 
     @staticmethod
     def give(machine, archive):
@@ -153,7 +151,8 @@ class Check(unittest.TestCase):
 
     def codes(self, n=50):
         """Active codes of the sample data."""
-        _, _, body = self.answer(f"/urls?is_active=true&per_page={n}")
+        status, _, body = self.answer(f"/urls?is_active=true&per_page={n}")
+        self.assertEqual(status, 200, body)
         return [url["short_code"] for url in json.loads(body)]
 
     def metric(self, n, line_start):
@@ -203,5 +202,5 @@ class Check(unittest.TestCase):
             self.assertEqual(targets.get(target), [code], "a link that was answered with 201")
         for request in traffic.failed("post"):
             self.assertLessEqual(len(targets.get(request.what, [])), 1, "a link twice")
-        verify = self.machine.run("runuser -u shortener -- shortenerctl clicks verify", check=False)
+        verify = self.machine.run("shortenerctl clicks verify", check=False)
         self.assertEqual(verify.returncode, 0, verify.stdout + verify.stderr)

@@ -34,8 +34,8 @@ class Provisioned(Check):
 
     def test_provision_again(self):
         before = [self.pid(n) for n in INSTANCES]
-        done = self.machine.run(["bash", "/opt/provision", "--repository", stages.ARCHIVE,
-                                 *stages.stage.options()], seconds=300)  # fmt: skip
+        done = self.machine.run(["bash", "/opt/provision", "--repository", stages.ARCHIVE],
+                                seconds=300)  # fmt: skip
         self.assertNotIn("Loaded", done.stdout)
         self.assertEqual([self.pid(n) for n in INSTANCES], before)
         self.assertEqual(self.answer("/health")[0], 200)
