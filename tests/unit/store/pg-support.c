@@ -65,7 +65,7 @@ struct Proxy {
         pthread_mutex_t lock;
         const char *cut_behind;
         unsigned cut_at;
-        bool refuse;
+        atomic_bool refuse;
         atomic_bool has_cut;
         atomic_uint n_accepted;
 };
@@ -96,7 +96,9 @@ static void accept_client(Proxy *proxy) {
         int client = accept(proxy->listener, NULL, NULL), server;
 
         atomic_fetch_add(&proxy->n_accepted, 1);
-        server = proxy->refuse ? -1 : unix_socket(getenv("SHORTENER_TEST_POSTGRES"), false);
+        server = atomic_load(&proxy->refuse)
+                                 ? -1
+                                 : unix_socket(getenv("SHORTENER_TEST_POSTGRES"), false);
         for (size_t i = 0; i < PAIRS_MAX && server >= 0; i++) {
                 if (proxy->pairs[i].client >= 0)
                         continue;
@@ -241,7 +243,7 @@ unsigned proxy_n_accepted(const Proxy *proxy) {
 }
 
 void proxy_refuse(Proxy *proxy, bool refuse) {
-        proxy->refuse = refuse;
+        atomic_store(&proxy->refuse, refuse);
 }
 
 /* ---- stores ---- */
