@@ -183,9 +183,19 @@ class Instance:
     def delete(self, path, **kw):
         return self.request("DELETE", path, **kw)
 
+    def heard(self):
+        """How many changes the watcher has heard of; None: it hears none."""
+        if not self.service.url.startswith("postgres") or self.metric("shortener_watcher_up ") != 1:
+            return None
+        return self.metric("shortener_watcher_changes_total ")
+
     def create(self, target="https://example.com/x", **fields):
+        """A link. Returns when this instance has heard of it too, which makes it forget the code once more."""
+        heard = self.heard()
         answer = self.post("/urls", {"url": target, **fields})
         assert answer.status == 201, answer
+        if heard is not None:
+            wait_for(lambda: self.heard() != heard, 10, "the watcher to hear of a new link", pause=0.002)
         return answer.json
 
     def metric(self, line_start):
