@@ -134,9 +134,12 @@ class Killed(Base):
         self.start()
         load = self.load().start()
         for _ in range(KILLS):
-            at = load.n_answered
+            at, losses = load.n_answered, self.one.metric("shortener_watcher_losses_total ")
             harness.wait_for(lambda at=at: load.n_answered > at + 50, 30, "traffic")
             kill()
+            # A server that comes back and dies before a link was read again takes that link along: it
+            # may have changed meanwhile. So the next kill waits until this one was noticed and is over.
+            harness.wait_for(lambda n=losses: self.one.metric("shortener_watcher_losses_total ") > n, 30, "the loss")
             self.is_back()
         load.stop()
         self.assertEqual(set(load.statuses()), {302})

@@ -16,7 +16,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import faults
 import harness
 
-SECONDS = 30 if faults.LONG else 5
+SECONDS = 30 if faults.LONG else 2
 LIMIT = 0.050 * harness.SLOW * (1 if faults.LONG else 4)  # the short form runs beside other tests
 WRITERS = 8
 LUA = """

@@ -6,7 +6,6 @@ import http.client
 import json
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -273,21 +272,6 @@ class Default(unittest.TestCase):
             one = service.start(options=["API.Access=auto"])
             self.assertEqual(one.get("/urls").status, 401)
             self.assertEqual(one.get("/health").status, 200)
-
-
-@unittest.skipUnless(shutil.which("valgrind"), "valgrind is not installed")
-class Secret(unittest.TestCase):
-    """No branch and no address depends on a token's secret: valgrind holds it to be undefined."""
-
-    @unittest.skipIf(harness.SLOW > 1, "not with a sanitizer")
-    def test_no_branch_on_it(self):
-        program = os.path.join(harness.BUILD, "tests", "test-token-token")
-        result = subprocess.run(["valgrind", "--error-exitcode=99", "-q", program], capture_output=True, text=True,
-                                timeout=300)
-        # One test of the program compares as one must not, to show that this would be seen.
-        self.assertEqual(result.returncode, 99)
-        self.assertIn("test_branch_on_a_secret (", result.stderr)
-        self.assertNotIn("test_secret_is_not_branched_on", result.stderr)
 
 
 if __name__ == "__main__":

@@ -277,7 +277,12 @@ class Faults(Base):
         return p99[1] < 1.5 * p99[0] + 0.003 * harness.SLOW
 
     def check(self, name, *steps):
-        """The median of five pairs is within the bound: three of them are."""
+        """The median of five pairs is within the bound: three of them are. A build that is slower than
+        what is installed has nothing to say of that: one pair, for all else that run_load() checks."""
+        if harness.SLOW > 1 and not LONG:
+            self.pair(name, steps)
+            self.assertGreater(self.n_edits, 10)
+            return
         verdicts = []
         while max(verdicts.count(True), verdicts.count(False)) < 3:
             self.wait_redis(self.one)
