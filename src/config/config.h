@@ -39,6 +39,7 @@ typedef struct ConfigOption {
         int (*check)(const char *value); /* of a text or of each item of a list: 0, -EINVAL,
                                             -ENOMEM; may be NULL */
         bool secret;         /* TEXT and LIST: neither errors nor --dump-config show it */
+        bool redact;         /* TEXT: --dump-config shows it by redact_append() */
         const char *allowed; /* for the error text where type and range don't say it */
         const char *help;    /* one line, for --dump-config */
 } ConfigOption;
@@ -58,7 +59,7 @@ int config_load(const ConfigOption *table, size_t n, const ConfigSources *source
 void config_free(const ConfigOption *table, size_t n, void *options);
 
 /* The whole effective configuration as a file that config_load() reads back to the same, but for
- * what is secret. */
+ * what is secret, and passwords that are shown as ***. */
 void config_dump(const ConfigOption *table, size_t n, const void *options, Buffer *out);
 
 /* Names ("Section.Key") of options that differ; reloadable or not as asked. For the reload's

@@ -218,6 +218,7 @@ const ConfigOption options_table[] = {
                                 .type = CONFIG_TEXT,
                                 .offset = offsetof(Options, store.url),
                                 .initial = "sqlite:/var/lib/shortener/shortener.db",
+                                .redact = true,
                                 .check = check_store_url,
                                 .allowed = "sqlite:/absolute/path or postgresql://..., as libpq "
                                            "has it",
@@ -269,6 +270,7 @@ const ConfigOption options_table[] = {
                                 .type = CONFIG_TEXT,
                                 .offset = offsetof(Options, cache.redis),
                                 .initial = "",
+                                .redact = true,
                                 .check = check_redis,
                                 .allowed = "unix:/path, redis://HOST or redis://HOST:PORT/DATABASE",
                                 .help = "A Redis that all hosts share as a second cache; empty: "

@@ -15,6 +15,7 @@
 
 #include "basic/clock.h"
 #include "basic/number.h"
+#include "basic/redact.h"
 #include "basic/utf8.h"
 #include "config/value.h"
 
@@ -143,11 +144,15 @@ void config_value_allowed(const ConfigOption *option, Buffer *out) {
 
 /* "VALUE": what is allowed. A value with an @ may hold a password and is not repeated. */
 static int refuse(const ConfigOption *option, Slice value, Buffer *why) {
-        if (!option->secret && slice_find(value, '@') < 0)
+        Buffer shown = BUFFER_EMPTY;
+
+        redact_append(&shown, value);
+        if (!option->secret && !shown.failed && slice_find(value, '@') < 0)
                 buffer_printf(why, "\"%.*s\" is not allowed: ",
-                              SLICE_ARG(utf8_cut(value, VALUE_SHOWN_MAX)));
+                              SLICE_ARG(utf8_cut(buffer_slice(&shown), VALUE_SHOWN_MAX)));
         else
                 buffer_append(why, SLICE("this value is not allowed: "));
+        buffer_done(&shown);
         config_value_allowed(option, why);
         return -EINVAL;
 }
@@ -372,6 +377,13 @@ static bool is_empty(const ConfigOption *option, const void *options) {
                                            : *field_text(option, options) == '\0';
 }
 
+static void dump_text(const ConfigOption *option, const char *text, Buffer *out) {
+        if (option->redact)
+                redact_append(out, slice_from_string(text));
+        else
+                buffer_append(out, slice_from_string(text));
+}
+
 void config_value_dump(const ConfigOption *option, const void *options, Buffer *out) {
         if (option->secret && !is_empty(option, options)) {
                 buffer_printf(out, "# %s= is set, and not shown\n", option->key);
@@ -384,7 +396,7 @@ void config_value_dump(const ConfigOption *option, const void *options, Buffer *
         buffer_printf(out, "%s=", option->key);
         switch (option->type) {
         case CONFIG_TEXT:
-                buffer_append(out, slice_from_string(field_text(option, options)));
+                dump_text(option, field_text(option, options), out);
                 break;
         case CONFIG_BOOL:
                 buffer_append(out, *(const bool *)field_const(option, options) ? SLICE("yes")

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "basic/clock.h"
+#include "basic/redact.h"
 #include "ctl/context.h"
 #include "ctl/owner.h"
 #include "sys/log.h"
@@ -291,6 +292,17 @@ static bool has_folder(const char *path) {
         return !folder || access(folder, F_OK) == 0;
 }
 
+static int unknown_store(const char *url) {
+        Buffer shown = BUFFER_EMPTY;
+
+        redact_append(&shown, slice_from_string(url));
+        ctl_error("[Store] URL",
+                  "\"%.*s\" names no store that is known: sqlite:/path or postgresql://...",
+                  SLICE_ARG(buffer_slice(&shown)));
+        buffer_done(&shown);
+        return EXIT_CONFIG;
+}
+
 static int open_session(Ctl *ctl, unsigned how) {
         StoreOptions options = {
                         .connect_usec = CTL_DEADLINE_USEC,
@@ -311,11 +323,7 @@ static int open_session(Ctl *ctl, unsigned how) {
         }
         r = store_new(ctl->options.store.url, &options, &ctl->store);
         if (r == -EINVAL) {
-                ctl_error("[Store] URL",
-                          "\"%s\" names no store that is known: sqlite:/path or "
-                          "postgresql://...",
-                          ctl->options.store.url);
-                return EXIT_CONFIG;
+                return unknown_store(ctl->options.store.url);
         }
         if (r < 0)
                 return ctl_store_failed(ctl, r);

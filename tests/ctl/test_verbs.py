@@ -394,6 +394,17 @@ class Doctor(Case):
         self.assertEqual(done.returncode, CONFIG)
         self.assertRegex(done.stdout, rb"^configuration  DOWN  .*Colour")
 
+    def test_passwords_are_not_shown(self):
+        for url, shown in (("postgresql://u:SECRET@127.0.0.1:1/x?password=SECRET", "u:***@127.0.0.1:1/x?password=***"),
+                           ("postgresql://u:SECRET@127.0.0.1:1/x?nonsense=1", "u:***@127.0.0.1:1/x?nonsense=1"),
+                           ("postgresql:/u?password=SECRET", "postgresql:/u?password=***")):
+            done = self.run_ctl("doctor", "--store=" + url)
+            self.assertIn(shown.encode(), done.stdout)
+            self.assertNotIn(b"SECRET", done.stdout + done.stderr)
+        done = self.run_ctl("doctor", "--set=Cache.Redis=redis://:SECRET@127.0.0.1")
+        self.assertEqual(done.returncode, CONFIG)
+        self.assertNotIn(b"SECRET", done.stdout + done.stderr)
+
     def test_a_store_that_is_none(self):
         self.write("store.db", b"nonsense " * 1000)
         status, parts = self.parts()

@@ -243,6 +243,37 @@ static void test_bad(void **state) {
                 assert_bad(bad[i]);
 }
 
+/* Neither --dump-config nor the message of what is wrong shows a password. */
+static void test_passwords_are_not_shown(void **state) {
+        static const char *const bad[] = {
+                        "Store.URL=host=h password=SECRET",
+                        "Store.URL=postgresql:/h?password=SECRET",
+                        "Store.URL=mysql://u:SECRET@h/db",
+                        "Cache.Redis=redis://:SECRET@h",
+                        "Cache.Redis=redis://h?password=SECRET",
+        };
+        Buffer out = BUFFER_EMPTY;
+        Options options;
+        char *error;
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
+                assert_int_equal(load(bad[i], &options, &error), -EINVAL);
+                assert_null(strstr(error, "SECRET"));
+                free(error);
+                config_free(options_table, n_options, &options);
+        }
+        assert_int_equal(load("Store.URL=postgresql://u:SECRET@h/db?password=SECRET&x=y", &options,
+                              &error),
+                         0);
+        config_dump(options_table, n_options, &options, &out);
+        assert_true(slice_search(buffer_slice(&out),
+                                 SLICE("\nURL=postgresql://u:***@h/db?password=***&x=y\n")) >= 0);
+        assert_true(slice_search(buffer_slice(&out), SLICE("SECRET")) < 0);
+        buffer_done(&out);
+        config_free(options_table, n_options, &options);
+}
+
 /* The path of a Unix socket must fit into its struct, NUL and all. */
 static void test_unix_path_limit(void **state) {
         static const char start[] = "Server.Listen=unix:/";
@@ -276,6 +307,7 @@ int main(void) {
                         cmocka_unit_test(test_defaults),
                         cmocka_unit_test(test_good),
                         cmocka_unit_test(test_bad),
+                        cmocka_unit_test(test_passwords_are_not_shown),
                         cmocka_unit_test(test_unix_path_limit),
                         cmocka_unit_test(test_access_says_so),
         };

@@ -357,8 +357,8 @@ static void test_urls(void **state _unused_) {
                 const char *url, *shown;
         } cases[] = {
                         {"postgresql://u:secret@h:5432/db?sslmode=disable",
-                         "postgresql://u@h:5432/db?sslmode=disable"},
-                        {"postgres://u:a%40b@h1,h2/db", "postgres://u@h1,h2/db"},
+                         "postgresql://u:***@h:5432/db?sslmode=disable"},
+                        {"postgres://u:a%40b@h1,h2/db", "postgres://u:***@h1,h2/db"},
                         {"postgresql:///db?password=secret&host=/run",
                          "postgresql:///db?password=***&host=/run"},
                         {"postgresql://u@h/db", "postgresql://u@h/db"},
