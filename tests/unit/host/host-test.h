@@ -13,6 +13,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -91,6 +92,8 @@ static inline Child child_start(const Fixture *f, void (*body)(const Fixture *f,
         child.pid = fork();
         assert_true(child.pid >= 0);
         if (child.pid == 0) {
+                /* A test that failed waits for nobody. */
+                CHILD_CHECK(prctl(PR_SET_PDEATHSIG, SIGKILL) == 0);
                 (void)close(down[1]);
                 (void)close(up[0]);
                 body(f, down[0], up[1]);
