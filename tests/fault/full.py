@@ -1,18 +1,22 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """The spool's disk is full, or the spool has grown to MaxSize=: OnFull=shed answers and counts exactly,
-OnFull=fail answers 503; both go on when room is made. The store is locked meanwhile, so that nothing
-is shipped; disks are a tmpfs and an ext4 image, mounted in a namespace of the test's own."""
+OnFull=fail answers 503; both go on within a second when room is made. The store is locked (SQLite)
+or frozen (PostgreSQL) meanwhile, so that nothing is shipped; disks are a tmpfs and an ext4 image,
+mounted in a namespace of the test's own."""
 
 import os
 import sqlite3
 import sys
 import tempfile
+import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import faults
 import harness
+import pgfaults
+import postgres
 
 OPTIONS = ["Clicks.SegmentSize=1M", "Clicks.Keep=0"]
 BALLAST = 3 << 20  # bytes; what the spool gets when they are removed
@@ -28,9 +32,54 @@ class Tmpfs:
         os.rmdir(self.path)
 
 
+class Sqlite:
+    """The store is locked."""
+
+    Audit = faults.Audit
+
+    def __init__(self, options):
+        self.service = harness.Service(options=options)
+        self.lock = None
+
+    def hold(self):
+        self.lock = sqlite3.connect(self.service.database, isolation_level=None)
+        self.lock.execute("BEGIN IMMEDIATE")
+
+    def release(self):
+        self.lock.execute("ROLLBACK")
+        self.lock.close()
+
+    def close(self):
+        pass
+
+
+class Postgres:
+    """The server is frozen."""
+
+    Audit = pgfaults.Audit
+
+    def __init__(self, options):
+        self.server = postgres.Postgres()
+        self.server.create(pgfaults.NAME)
+        self.service = pgfaults.Service(self.server, options)
+
+    def hold(self):
+        self.server.freeze()
+
+    def release(self):
+        self.server.thaw()
+
+    def close(self):
+        self.server.close()
+
+
 class Full(unittest.TestCase):
+    Store = Sqlite
+
     def fill(self, options, spool_folder, make_room, on_full):
-        with harness.Service(options=OPTIONS + options + ["Clicks.OnFull=" + on_full]) as service:
+        store = self.Store(OPTIONS + options + ["Clicks.OnFull=" + on_full])
+        self.addCleanup(store.close)
+        with store.service as service:
             one = service.instance()
             one.spool = os.path.join(spool_folder or service.folder, "spool")
             one.start()
@@ -38,8 +87,7 @@ class Full(unittest.TestCase):
             for code in codes:
                 one.get("/" + code)
             faults.wait_shipped(one)
-            lock = sqlite3.connect(service.database, isolation_level=None)
-            lock.execute("BEGIN IMMEDIATE")
+            store.hold()
             with faults.Load([one], codes, connections=3, depth=16, agent_size=500) as load:
                 def shed():
                     return int(one.metric("shortener_clicks_shed_total "))
@@ -50,13 +98,15 @@ class Full(unittest.TestCase):
                 harness.wait_for(lambda: is_full() > 1000, 30, "a full spool")
                 self.assertEqual(one.get("/health").status, 200)
                 self.assertEqual(refused() if on_full == "shed" else shed(), 0)
+                recovery = 0.0
                 if make_room:
-                    make_room()
                     appended = one.metric("shortener_clicks_appended_total ")
+                    make_room()
+                    start = time.monotonic()
                     harness.wait_for(lambda: one.metric("shortener_clicks_appended_total ") > appended + 500, 10,
                                      "visits in the room that was made")
-                lock.execute("ROLLBACK")
-                lock.close()
+                    recovery = time.monotonic() - start
+                store.release()
                 # Shipped segments go, and there is room again without anybody's doing.
                 harness.wait_for(lambda: one.metric("shortener_clicks_pending ") == 0 or
                                  one.metric("shortener_clicks_shipped_total ") > 3000, 30, "shipping")
@@ -67,10 +117,12 @@ class Full(unittest.TestCase):
             faults.wait_shipped(one)
             n_more = shed()
             self.assertEqual(one.stop(), 0)
-            audit = faults.Audit(service).check(self)
+            audit = store.Audit(service).check(self)
             lost = audit.lost(load.answered())
             print(f"{self.id().split('.')[-1]} {' '.join(options)} OnFull={on_full}: {load.statuses()}, "
-                  f"{n_shed} shed, {len(lost)} of the answered not in the store, {audit.shed} marked", flush=True)
+                  f"{n_shed} shed, {len(lost)} of the answered not in the store, {audit.shed} marked, "
+                  f"room used after {faults.milliseconds(recovery)}", flush=True)
+            self.assertLess(recovery, 1.0 * harness.SLOW)
             self.assertEqual((audit.bad, audit.damaged, n_more), (0, 0, 0))
             self.assertEqual((len(lost) if on_full == "shed" else 0, audit.shed), (n_shed, n_shed))
             if on_full == "fail":
@@ -99,6 +151,10 @@ class Full(unittest.TestCase):
     def test_ext4(self):
         for on_full in faults.some("shed", "fail"):
             self.on_disk(faults.Disk(12), on_full)
+
+
+class FullPostgres(Full):
+    Store = Postgres
 
 
 if __name__ == "__main__":
