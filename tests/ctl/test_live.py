@@ -86,25 +86,18 @@ class Live(unittest.TestCase):
         self.one.signal(harness.signal.SIGCONT)
 
     def kill_all(self):
-        """With visits that nobody has shipped: the store is locked while they come."""
-        code = self.ctl("link", "add", "https://example.com/")["short_code"]
+        """With visits that nobody has shipped: the store is held while they come."""
+        with self.one.hears_more(), self.two.hears_more():
+            code = self.ctl("link", "add", "https://example.com/")["short_code"]
         for instance in (self.one, self.two):
             self.assertEqual(instance.get("/" + code).status, 302)
         self.ctl("stats")
-        lock = harness.subprocess.Popen(["sqlite3", self.service.database], text=True,
-                                        stdin=harness.subprocess.PIPE,
-                                        stdout=harness.subprocess.PIPE)
-        try:
-            lock.stdin.write("BEGIN IMMEDIATE;\nSELECT 'held';\n")
-            lock.stdin.flush()
-            self.assertEqual(lock.stdout.readline(), "held\n")
+        with harness.held(self.service):
             for _ in range(25):
                 for instance in (self.one, self.two):
                     self.assertEqual(instance.get("/" + code).status, 302)
             for instance in (self.one, self.two):
                 instance.kill()
-        finally:
-            lock.communicate("ROLLBACK;\n")
         self.assertEqual(self.ctl("stats", code)["redirect_count"], 2)
         return code
 
@@ -138,6 +131,23 @@ class Live(unittest.TestCase):
         self.assertEqual(done.returncode, 75)
         self.assertIn("a process writes there", done.stderr)
         self.assertEqual(self.ctl("clicks", "ship")["shipped"], 0)
+
+    def test_round_trip(self):
+        """Export, import into an empty store, export: byte for byte the same, in both formats."""
+        self.service.seed()
+        self.ctl("link", "edit", "5", "--title=Käse, \"gut\"")
+        self.ctl("user", "delete", "--yes", "7")
+        for form in ("csv", "jsonl"):
+            other = harness.store_url(os.path.join(self.service.folder, form + ".db"))
+            self.service.ctl("--store=" + other, "db", "init")
+            for kind in ("users", "urls", "events"):
+                path = os.path.join(self.service.folder, f"{kind}.{form}")
+                self.service.ctl("export", kind, "--format=" + form, "--output=" + path)
+                self.service.ctl("--store=" + other, "import", path)
+                again = self.service.ctl("--store=" + other, "export", kind, "--format=" + form).stdout
+                with open(path) as file:
+                    self.assertEqual(again, file.read(), (form, kind))
+            self.assertTrue(json.loads(self.service.ctl("--store=" + other, "--json", "clicks", "verify").stdout)["sound"])
 
     def test_an_import_beside_clients(self):
         """Their writes go first; all rows arrive, and each write is answered."""

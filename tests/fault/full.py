@@ -5,8 +5,8 @@ OnFull=fail answers 503; both go on within a second when room is made. The store
 or frozen (PostgreSQL) meanwhile, so that nothing is shipped; disks are a tmpfs and an ext4 image,
 mounted in a namespace of the test's own."""
 
+import contextlib
 import os
-import sqlite3
 import sys
 import tempfile
 import time
@@ -32,54 +32,15 @@ class Tmpfs:
         os.rmdir(self.path)
 
 
-class Sqlite:
-    """The store is locked."""
-
+class Full(unittest.TestCase):
     Audit = faults.Audit
 
-    def __init__(self, options):
-        self.service = harness.Service(options=options)
-        self.lock = None
-
-    def hold(self):
-        self.lock = sqlite3.connect(self.service.database, isolation_level=None)
-        self.lock.execute("BEGIN IMMEDIATE")
-
-    def release(self):
-        self.lock.execute("ROLLBACK")
-        self.lock.close()
-
-    def close(self):
-        pass
-
-
-class Postgres:
-    """The server is frozen."""
-
-    Audit = pgfaults.Audit
-
-    def __init__(self, options):
-        self.server = postgres.Postgres()
-        self.server.create(pgfaults.NAME)
-        self.service = pgfaults.Service(self.server, options)
-
-    def hold(self):
-        self.server.freeze()
-
-    def release(self):
-        self.server.thaw()
-
-    def close(self):
-        self.server.close()
-
-
-class Full(unittest.TestCase):
-    Store = Sqlite
+    def make_service(self, options):
+        return harness.Service(options)
 
     def fill(self, options, spool_folder, make_room, on_full):
-        store = self.Store(OPTIONS + options + ["Clicks.OnFull=" + on_full])
-        self.addCleanup(store.close)
-        with store.service as service:
+        with (self.make_service(OPTIONS + options + ["Clicks.OnFull=" + on_full]) as service,
+              contextlib.ExitStack() as holding):
             one = service.instance()
             one.spool = os.path.join(spool_folder or service.folder, "spool")
             one.start()
@@ -87,7 +48,7 @@ class Full(unittest.TestCase):
             for code in codes:
                 one.get("/" + code)
             faults.wait_shipped(one)
-            store.hold()
+            holding.enter_context(harness.held(service))
             with faults.Load([one], codes, connections=3, depth=16, agent_size=500) as load:
                 def shed():
                     return int(one.metric("shortener_clicks_shed_total "))
@@ -106,7 +67,7 @@ class Full(unittest.TestCase):
                     harness.wait_for(lambda: one.metric("shortener_clicks_appended_total ") > appended + 500, 10,
                                      "visits in the room that was made")
                     recovery = time.monotonic() - start
-                store.release()
+                holding.close()
                 # Shipped segments go, and there is room again without anybody's doing.
                 harness.wait_for(lambda: one.metric("shortener_clicks_pending ") == 0 or
                                  one.metric("shortener_clicks_shipped_total ") > 3000, 30, "shipping")
@@ -117,7 +78,7 @@ class Full(unittest.TestCase):
             faults.wait_shipped(one)
             n_more = shed()
             self.assertEqual(one.stop(), 0)
-            audit = store.Audit(service).check(self)
+            audit = self.Audit(service).check(self)
             lost = audit.lost(load.answered())
             print(f"{self.id().split('.')[-1]} {' '.join(options)} OnFull={on_full}: {load.statuses()}, "
                   f"{n_shed} shed, {len(lost)} of the answered not in the store, {audit.shed} marked, "
@@ -154,7 +115,13 @@ class Full(unittest.TestCase):
 
 
 class FullPostgres(Full):
-    Store = Postgres
+    Audit = pgfaults.Audit
+
+    def make_service(self, options):
+        server = postgres.Postgres()
+        self.addCleanup(server.close)
+        server.create(pgfaults.NAME)
+        return pgfaults.Service(server, options)
 
 
 if __name__ == "__main__":

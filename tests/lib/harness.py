@@ -13,6 +13,7 @@ import os
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -62,6 +63,27 @@ def store_url(path):
         return "sqlite:" + path
     import postgres  # pylint: disable=import-outside-toplevel
     return postgres.shared().new_url()
+
+
+@contextlib.contextmanager
+def held(service):
+    """The store answers nobody while the block runs: the SQLite file is locked, the PostgreSQL server
+    (the service's own, or the one that all services of this program share) is frozen."""
+    if service.url.startswith("sqlite:"):
+        lock = sqlite3.connect(service.database, isolation_level=None)
+        lock.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        finally:
+            lock.close()
+        return
+    import postgres  # pylint: disable=import-outside-toplevel
+    server = getattr(service, "server", None) or postgres.shared()
+    server.freeze()
+    try:
+        yield
+    finally:
+        server.thaw()
 
 
 class Response:
@@ -191,12 +213,18 @@ class Instance:
 
     def create(self, target="https://example.com/x", **fields):
         """A link. Returns when this instance has heard of it too, which makes it forget the code once more."""
-        heard = self.heard()
-        answer = self.post("/urls", {"url": target, **fields})
-        assert answer.status == 201, answer
-        if heard is not None:
-            wait_for(lambda: self.heard() != heard, 10, "the watcher to hear of a new link", pause=0.002)
+        with self.hears_more():
+            answer = self.post("/urls", {"url": target, **fields})
+            assert answer.status == 201, answer
         return answer.json
+
+    @contextlib.contextmanager
+    def hears_more(self):
+        """Ends when this instance has heard of the change made in the block (PostgreSQL)."""
+        heard = self.heard()
+        yield
+        if heard is not None:
+            wait_for(lambda: self.heard() != heard, 10, "the watcher to hear of a change", pause=0.002)
 
     def metric(self, line_start):
         for line in self.get("/metrics").body.decode().splitlines():
