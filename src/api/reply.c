@@ -7,6 +7,7 @@
 
 #include <errno.h>
 
+#include "api/if-match.h"
 #include "api/reply.h"
 #include "api/users.h"
 #include "basic/clock.h"
@@ -96,14 +97,40 @@ int reply_finish(Call *call, int status) {
         return 0;
 }
 
+void reply_show_user(Buffer *out, const void *user) {
+        append_user(out, user);
+        buffer_append_byte(out, '\n');
+}
+
+void reply_show_url(Buffer *out, const void *url) {
+        append_url(out, url);
+        buffer_append_byte(out, '\n');
+}
+
+/* The body is the representation of one row. */
+static int reply_shown(Call *call, int status) {
+        HttpResponse *response = &call->exchange->response;
+        char tag[ENTITY_TAG_SIZE];
+        int r;
+
+        if (response->body.failed)
+                return -ENOMEM;
+        r = entity_tag(buffer_slice(&response->body), tag);
+        if (r < 0)
+                return r;
+        http_response_field(response, "ETag", slice_make(tag, sizeof tag));
+        response->status = status;
+        return 0;
+}
+
 int reply_user(Call *call, int status, const User *user) {
-        append_user(&call->exchange->response.body, user);
-        return reply_finish(call, status);
+        reply_show_user(&call->exchange->response.body, user);
+        return reply_shown(call, status);
 }
 
 int reply_url(Call *call, int status, const Url *url) {
-        append_url(&call->exchange->response.body, url);
-        return reply_finish(call, status);
+        reply_show_url(&call->exchange->response.body, url);
+        return reply_shown(call, status);
 }
 
 int reply_event(Call *call, int status, const Event *event) {
@@ -185,6 +212,8 @@ int reply_store(Call *call, int result) {
                 return call_problem(call, 404, "User not found");
         case STORE_NO_URL:
                 return call_problem(call, 404, "URL not found");
+        case STORE_UNMET:
+                return call_problem(call, 412, problem_generic_text(412));
         case STORE_USERNAME_TAKEN:
                 return call_problem(call, 409, USERS_USERNAME_TAKEN);
         case STORE_EMAIL_TAKEN:

@@ -27,8 +27,14 @@ int reply_store(Call *call, int result) _must_check_;
  * url_id and user_id are those read so far, 0 for none. */
 int reply_field(Call *call, int64_t url_id, int64_t user_id, const Problem *problem) _must_check_;
 
+/* The representation of one row: the body of an answer with it. */
+void reply_show_user(Buffer *out, const void *user);
+void reply_show_url(Buffer *out, const void *url);
+
+/* With ETag. */
 int reply_user(Call *call, int status, const User *user) _must_check_;
 int reply_url(Call *call, int status, const Url *url) _must_check_;
+
 int reply_event(Call *call, int status, const Event *event) _must_check_;
 int reply_stats(Call *call, const Url *url, int64_t redirects) _must_check_;
 int reply_nothing(Call *call) _must_check_; /* 204 */

@@ -10,6 +10,7 @@
 
 #include "api/access.h"
 #include "api/api.h"
+#include "api/if-match.h"
 #include "api/json.h"
 #include "api/paging.h"
 #include "api/reply.h"
@@ -277,6 +278,7 @@ int api_urls_update(Call *call) {
         _cleanup_(json_body_done) JsonBody body = {NULL};
         StoreUrlChange change = {.now_sec = now_sec(call)};
         Problem problem;
+        IfMatch match;
         Url url;
         int r;
 
@@ -286,6 +288,9 @@ int api_urls_update(Call *call) {
         r = find(call, &url);
         if (r != 0)
                 return reply_store(call, r);
+        r = if_match_read(call, reply_show_url, &match, &change.condition);
+        if (r != 0)
+                return reply_end(r);
 
         r = change_target(call, &body, &change, &problem);
         if (r == 0)
@@ -303,16 +308,21 @@ int api_urls_update(Call *call) {
 
 int api_urls_delete(Call *call) {
         Slice details = details_deleted(&call->exchange->arena, "user_requested");
+        const StoreCondition *condition;
+        IfMatch match;
         Url url;
         int r;
 
         if (!details.data)
                 return -ENOMEM;
+        r = if_match_read(call, reply_show_url, &match, &condition);
+        if (r != 0)
+                return reply_end(r);
         r = call->id == 0 ? STORE_NOT_FOUND : 0;
         if (r == 0 && call->actor.bound)
                 r = find(call, &url);
         if (r == 0)
-                r = store_url_retire(call->store, call->id, now_sec(call), details);
+                r = store_url_retire_if(call->store, call->id, now_sec(call), details, condition);
         if (r != 0)
                 return reply_store(call, r);
         call->log_url_id = call->id;

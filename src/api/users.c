@@ -6,6 +6,7 @@
 
 #include "api/access.h"
 #include "api/api.h"
+#include "api/if-match.h"
 #include "api/json.h"
 #include "api/paging.h"
 #include "api/reply.h"
@@ -134,8 +135,9 @@ static int read_change(const JsonBody *body, StoreUserChange *change, Problem *r
 
 int api_users_update(Call *call) {
         _cleanup_(json_body_done) JsonBody body = {NULL};
-        StoreUserChange change = {SLICE_NONE, SLICE_NONE};
+        StoreUserChange change = {.condition = NULL};
         Problem problem;
+        IfMatch match;
         User user;
         int r;
 
@@ -145,6 +147,9 @@ int api_users_update(Call *call) {
         r = find(call, &user);
         if (r != 0)
                 return reply_store(call, r);
+        r = if_match_read(call, reply_show_user, &match, &change.condition);
+        if (r != 0)
+                return reply_end(r);
         if (read_change(&body, &change, &problem) != 0)
                 return call_problem(call, problem.status, problem.text);
 
@@ -155,9 +160,15 @@ int api_users_update(Call *call) {
 }
 
 int api_users_delete(Call *call) {
-        int r = call->id == 0 || !access_owns(call, call->id)
-                                ? STORE_NOT_FOUND
-                                : store_user_delete(call->store, call->id);
+        const StoreCondition *condition;
+        IfMatch match;
+        int r;
 
+        r = if_match_read(call, reply_show_user, &match, &condition);
+        if (r != 0)
+                return reply_end(r);
+        r = call->id == 0 || !access_owns(call, call->id)
+                            ? STORE_NOT_FOUND
+                            : store_user_delete_if(call->store, call->id, condition);
         return r != 0 ? reply_store(call, r) : reply_nothing(call);
 }

@@ -50,8 +50,10 @@ static void exchange_request(Exchange *exchange, const char *base) {
                         .body = SLICE(""),
         };
         for (int i = 0; i < HTTP_FIELD_NAMES; i++)
-                if (head->seen[i] > 0)
+                if (head->seen[i] > 0) {
                         request->known[i] = http_span(base, head->known[i]);
+                        request->repeated[i] = head->seen[i] > 1;
+                }
 }
 
 Exchange *exchange_new(HttpConn *conn, const HttpHead *head, const char *base) {

@@ -18,7 +18,8 @@ typedef struct HttpRequest {
         Slice body;       /* whole; bodies over 64 KB are a mapped temporary file */
         Slice remote;     /* text of the client's address (see design http.md), "" when unknown */
         Slice request_id; /* the client's valid one, or ours */
-        Slice known[HTTP_FIELD_NAMES]; /* data == NULL where the field was not sent */
+        Slice known[HTTP_FIELD_NAMES];   /* data == NULL where the field was not sent */
+        bool repeated[HTTP_FIELD_NAMES]; /* it came again; known has the first value */
 } HttpRequest;
 
 typedef struct HttpResponse {

@@ -50,7 +50,7 @@ typedef struct StoreOps {
         int (*user_get)(StoreSession *session, Arena *arena, int64_t id, User *ret);
         int (*user_update)(StoreSession *session, Arena *arena, int64_t id,
                            const StoreUserChange *change, User *ret);
-        int (*user_delete)(StoreSession *session, int64_t id);
+        int (*user_delete)(StoreSession *session, int64_t id, const StoreCondition *condition);
         int (*user_list)(StoreSession *session, Arena *arena, const StoreQuery *query,
                          User **ret_rows, size_t *ret_n, int64_t *ret_total);
         int (*users_import)(StoreSession *session, StoreUserRow *rows, size_t n);
@@ -60,7 +60,8 @@ typedef struct StoreOps {
         int (*url_get_by_code)(StoreSession *session, Arena *arena, Slice code, Url *ret);
         int (*url_update)(StoreSession *session, Arena *arena, int64_t id,
                           const StoreUrlChange *change, Url *ret);
-        int (*url_retire)(StoreSession *session, int64_t id, int64_t now_sec, Slice details);
+        int (*url_retire)(StoreSession *session, int64_t id, int64_t now_sec, Slice details,
+                          const StoreCondition *condition);
         int (*url_list)(StoreSession *session, Arena *arena, const StoreQuery *query,
                         Url **ret_rows, size_t *ret_n, int64_t *ret_total);
         int (*url_stats)(StoreSession *session, Arena *arena, int64_t id, Url *ret,
@@ -138,6 +139,9 @@ void store_session_set_error(StoreSession *session, const char *format, ...) _pr
 
 /* Has the session's deadline passed? */
 bool store_session_expired(const StoreSession *session);
+
+/* Does the condition, which may be NULL, hold for the row? 0, STORE_UNMET, or negative. */
+int store_condition_check(const StoreCondition *condition, const void *row) _must_check_;
 
 /* ---- hooks, which may be absent ---- */
 

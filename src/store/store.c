@@ -16,7 +16,7 @@
 #include <stdio.h>
 
 #include "basic/clock.h"
-#include "store/ops.h"
+#include "store/verb.h"
 
 static const StoreOps *const drivers[] = {
                 &store_sqlite_ops,
@@ -69,7 +69,7 @@ static void breaker_note(Store *store, int result) {
                 atomic_store(&store->next_probe_usec, clock_monotonic_usec() + STORE_BREAKER_USEC);
 }
 
-static int verb_begin(StoreSession *session) {
+int store_verb_begin(StoreSession *session) {
         uint64_t now_usec = clock_monotonic_usec();
 
         if (session->deadline_usec != 0 && now_usec >= session->deadline_usec) {
@@ -85,7 +85,7 @@ static int verb_begin(StoreSession *session) {
         return 0;
 }
 
-static int verb_end(StoreSession *session, int result) {
+int store_verb_end(StoreSession *session, int result) {
         /* Before the breaker closes: then nobody sees an open store without knowing this. */
         if (result >= 0)
                 note_reached(session->store,
@@ -95,12 +95,6 @@ static int verb_end(StoreSession *session, int result) {
         /* What let the breaker open is no news, whatever its name. */
         return result == -EIO && !store_is_up(session->store) ? -EHOSTDOWN : result;
 }
-
-#define VERB(session, call)                                        \
- __extension__({                                                   \
-int _result = verb_begin(session);                                      \
-_result < 0 ? _result : verb_end(session, (session)->store->ops->call); \
- })
 
 /* ---- for the drivers ---- */
 
@@ -304,7 +298,7 @@ int store_user_update(StoreSession *session, Arena *arena, int64_t id,
 }
 
 int store_user_delete(StoreSession *session, int64_t id) {
-        return VERB(session, user_delete(session, id));
+        return store_user_delete_if(session, id, NULL);
 }
 
 int store_user_list(StoreSession *session, Arena *arena, const StoreQuery *query, User **ret_rows,
@@ -336,7 +330,7 @@ int store_url_update(StoreSession *session, Arena *arena, int64_t id, const Stor
 }
 
 int store_url_retire(StoreSession *session, int64_t id, int64_t now_sec, Slice details) {
-        return VERB(session, url_retire(session, id, now_sec, details));
+        return store_url_retire_if(session, id, now_sec, details, NULL);
 }
 
 int store_url_list(StoreSession *session, Arena *arena, const StoreQuery *query, Url **ret_rows,

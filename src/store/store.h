@@ -35,6 +35,7 @@ typedef enum StoreResult {
         STORE_NOT_EMPTY = 7,  /* a load was asked for and rows exist */
         STORE_REFUSED = 8,    /* the database refused a row for what is in it */
         STORE_BAD_SCHEMA = 9, /* another program's, or newer than ours: see store_schema() */
+        STORE_UNMET = 10,     /* the change's StoreCondition does not hold */
 } StoreResult;
 
 typedef struct Store Store;
@@ -122,6 +123,17 @@ int store_schema(StoreSession *session, StoreSchema *ret) _must_check_;
 /* Applies the migrations up to store's newest; each is one transaction. *ret_n: how many ran. */
 int store_migrate(StoreSession *session, int *ret_n) _must_check_;
 
+/* ---- conditions ---- */
+
+/* What must be true of the row that is changed (a User or a Url, as its verb "get" returns it).
+ * Asked once, in the transaction of the change, when nobody else can change the row any more.
+ * holds() answers 1; 0: the verb does nothing and is STORE_UNMET; or -errno, which the verb then
+ * is. A row that is not there is STORE_NOT_FOUND without asking. */
+typedef struct StoreCondition {
+        int (*holds)(void *userdata, const void *row);
+        void *userdata;
+} StoreCondition;
+
 /* ---- lists ---- */
 
 /* Filters and window of a list. Set a filter's has_ flag for it to count. */
@@ -150,11 +162,15 @@ int store_user_get(StoreSession *session, Arena *arena, int64_t id, User *ret) _
 typedef struct StoreUserChange {
         Slice username;
         Slice email;
+        const StoreCondition *condition; /* NULL: none */
 } StoreUserChange;
-/* STORE_NOT_FOUND, STORE_USERNAME_TAKEN, STORE_EMAIL_TAKEN. */
+/* STORE_NOT_FOUND, STORE_UNMET, STORE_USERNAME_TAKEN, STORE_EMAIL_TAKEN. */
 int store_user_update(StoreSession *session, Arena *arena, int64_t id,
                       const StoreUserChange *change, User *ret) _must_check_;
 int store_user_delete(StoreSession *session, int64_t id) _must_check_;
+/* condition may be NULL. STORE_NOT_FOUND, STORE_UNMET. */
+int store_user_delete_if(StoreSession *session, int64_t id,
+                         const StoreCondition *condition) _must_check_;
 /* Ascending id. *ret_rows in the arena. ret_total may be NULL (then it is not counted). */
 int store_user_list(StoreSession *session, Arena *arena, const StoreQuery *query, User **ret_rows,
                     size_t *ret_n, int64_t *ret_total) _must_check_;
@@ -191,14 +207,18 @@ typedef struct StoreUrlChange {
         int64_t now_sec;
         /* Details of the events "updated", one per named field: target, title, active. */
         Slice target_details, title_details, active_details;
+        const StoreCondition *condition; /* NULL: none */
 } StoreUrlChange;
 /* Only the named columns are written, so that parallel changes of others survive. Event order: as
- * the fields above. updated_at moves always. STORE_NOT_FOUND. */
+ * the fields above. updated_at moves always. STORE_NOT_FOUND, STORE_UNMET. */
 int store_url_update(StoreSession *session, Arena *arena, int64_t id, const StoreUrlChange *change,
                      Url *ret) _must_check_;
 /* Soft delete and event "deleted"; STORE_NOT_FOUND also when it was inactive already. */
 int store_url_retire(StoreSession *session, int64_t id, int64_t now_sec,
                      Slice details) _must_check_;
+/* condition may be NULL. STORE_NOT_FOUND, STORE_UNMET. */
+int store_url_retire_if(StoreSession *session, int64_t id, int64_t now_sec, Slice details,
+                        const StoreCondition *condition) _must_check_;
 int store_url_list(StoreSession *session, Arena *arena, const StoreQuery *query, Url **ret_rows,
                    size_t *ret_n, int64_t *ret_total) _must_check_;
 /* Events of type redirect of the url (a kept total), with the url. STORE_NOT_FOUND. */

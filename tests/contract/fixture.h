@@ -79,4 +79,5 @@ int run_imports(void);
 int run_loads(void);
 int run_sessions(void);
 int run_tokens(void);
+int run_conditions(void);
 int run_parallel(void);

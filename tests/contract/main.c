@@ -6,9 +6,9 @@
 
 int main(void) {
         int (*const groups[])(void) = {
-                        run_users,  run_urls,     run_url_changes, run_lists,
-                        run_events, run_clicks,   run_positions,   run_imports,
-                        run_loads,  run_sessions, run_parallel,    run_tokens,
+                        run_users,    run_urls,      run_url_changes, run_lists, run_events,
+                        run_clicks,   run_positions, run_imports,     run_loads, run_sessions,
+                        run_parallel, run_tokens,    run_conditions,
         };
         int n_failed = 0;
 

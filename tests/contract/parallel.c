@@ -109,6 +109,36 @@ static void test_parallel_retires(void **state) {
         assert_audit_clean(race.f);
 }
 
+static int has_no_title(void *userdata _unused_, const void *row) {
+        const Url *url = row;
+
+        return !url->title.data;
+}
+
+static int title_if_none(StoreSession *session, Arena *arena, int64_t id, int side _unused_) {
+        const StoreCondition condition = {has_no_title, NULL};
+        const StoreUrlChange change = {.has_title = true,
+                                       .title = S("New"),
+                                       .title_details = S("{}"),
+                                       .condition = &condition};
+        Url url;
+
+        return store_url_update(session, arena, id, &change, &url);
+}
+
+/* Of two that saw the same row, the one that comes second sees what the first made of it. */
+static void test_parallel_conditions(void **state) {
+        Race race = {.f = *state, .run = title_if_none};
+        Event *events;
+
+        make_urls(race.f, &race);
+        run_race(&race);
+        for (size_t i = 0; i < N_TRIES; i++) {
+                assert_int_equal(race.results[i][0] + race.results[i][1], STORE_UNMET);
+                get_events(race.f, race.ids[i], 2, &events);
+        }
+}
+
 static int create_same(StoreSession *session, Arena *arena, int64_t id, int side _unused_) {
         Slice name = arena_printf(arena, "name%lld", (long long)id);
         User user;
@@ -200,6 +230,7 @@ int run_parallel(void) {
         const struct CMUnitTest tests[] = {
                         CONTRACT_TEST(test_parallel_updates),
                         CONTRACT_TEST(test_parallel_retires),
+                        CONTRACT_TEST(test_parallel_conditions),
                         CONTRACT_TEST(test_parallel_creates),
                         CONTRACT_TEST(test_all_at_once),
         };

@@ -311,14 +311,25 @@ static int replace_texts(Url *url, const Url *new) {
         return 0;
 }
 
+static int check(const FakeData *data, const FakeUrl *row, const StoreCondition *condition) {
+        Url now = row->url;
+
+        now.user_id = fake_live_user(data, now.user_id);
+        return store_condition_check(condition, &now);
+}
+
 static int update(FakeData *data, Arena *arena, int64_t id, const StoreUrlChange *change,
                   Url *ret) {
         FakeUrl *row = fake_find(&data->urls, id);
         size_t n_events = data->events.n;
         Url shown;
+        int r;
 
         if (!row)
                 return STORE_NOT_FOUND;
+        r = check(data, row, change->condition);
+        if (r != 0)
+                return r;
         shown = row->url;
         if (change->has_target) {
                 shown.target = change->target;
@@ -356,7 +367,8 @@ int fake_url_update(StoreSession *session, Arena *arena, int64_t id, const Store
         return fake_end_write(session, r, r == 0 ? &ret->code : &SLICE_NONE, redirect_changes);
 }
 
-int fake_url_retire(StoreSession *session, int64_t id, int64_t now_sec, Slice details) {
+int fake_url_retire(StoreSession *session, int64_t id, int64_t now_sec, Slice details,
+                    const StoreCondition *condition) {
         FakeData *data;
         FakeUrl *row;
         int r;
@@ -367,7 +379,9 @@ int fake_url_retire(StoreSession *session, int64_t id, int64_t now_sec, Slice de
         row = fake_find(&data->urls, id);
         if (!row || !row->url.is_active)
                 return fake_end_write(session, STORE_NOT_FOUND, &SLICE_NONE, 0);
-        r = add_event(data, &row->url, STORE_EVENT_DELETED, details, now_sec);
+        r = check(data, row, condition);
+        if (r == 0)
+                r = add_event(data, &row->url, STORE_EVENT_DELETED, details, now_sec);
         if (r == 0) {
                 row->url.is_active = false;
                 row->url.updated_sec = now_sec;

@@ -86,6 +86,9 @@ static int update(FakeData *data, Arena *arena, int64_t id, const StoreUserChang
 
         if (!user)
                 return STORE_NOT_FOUND;
+        r = store_condition_check(change->condition, user);
+        if (r != 0)
+                return r;
         r = find_clash(data, change->username, change->email, user);
         if (r != 0)
                 return r;
@@ -120,7 +123,7 @@ int fake_user_update(StoreSession *session, Arena *arena, int64_t id, const Stor
         return fake_end_write(session, update(data, arena, id, change, ret), &SLICE_NONE, 0);
 }
 
-int fake_user_delete(StoreSession *session, int64_t id) {
+int fake_user_delete(StoreSession *session, int64_t id, const StoreCondition *condition) {
         FakeData *data;
         User *user;
         int r;
@@ -129,9 +132,10 @@ int fake_user_delete(StoreSession *session, int64_t id) {
         if (r < 0)
                 return r;
         user = fake_find(&data->users, id);
-        if (user)
+        r = user ? store_condition_check(condition, user) : STORE_NOT_FOUND;
+        if (r == 0)
                 fake_remove_user(data, user);
-        return fake_end_write(session, user ? 0 : STORE_NOT_FOUND, &SLICE_NONE, 0);
+        return fake_end_write(session, r, &SLICE_NONE, 0);
 }
 
 static int list(FakeData *data, Arena *arena, const StoreQuery *query, FakeWindow *window,

@@ -25,6 +25,7 @@ typedef enum PgStatement {
         STMT_PING,
         STMT_TOTALS,
         STMT_USER_GET,
+        STMT_USER_LOCK,
         STMT_USER_CLASH,
         STMT_USER_CREATE,
         STMT_USER_UPDATE,
@@ -309,7 +310,7 @@ int pg_user_create(StoreSession *session, Arena *arena, const User *user, User *
 int pg_user_get(StoreSession *session, Arena *arena, int64_t id, User *ret);
 int pg_user_update(StoreSession *session, Arena *arena, int64_t id, const StoreUserChange *change,
                    User *ret);
-int pg_user_delete(StoreSession *session, int64_t id);
+int pg_user_delete(StoreSession *session, int64_t id, const StoreCondition *condition);
 int pg_user_list(StoreSession *session, Arena *arena, const StoreQuery *query, User **ret_rows,
                  size_t *ret_n, int64_t *ret_total);
 int pg_users_import(StoreSession *session, StoreUserRow *rows, size_t n);
@@ -319,7 +320,8 @@ int pg_url_get(StoreSession *session, Arena *arena, int64_t id, Url *ret);
 int pg_url_get_by_code(StoreSession *session, Arena *arena, Slice code, Url *ret);
 int pg_url_update(StoreSession *session, Arena *arena, int64_t id, const StoreUrlChange *change,
                   Url *ret);
-int pg_url_retire(StoreSession *session, int64_t id, int64_t now_sec, Slice details);
+int pg_url_retire(StoreSession *session, int64_t id, int64_t now_sec, Slice details,
+                  const StoreCondition *condition);
 int pg_url_list(StoreSession *session, Arena *arena, const StoreQuery *query, Url **ret_rows,
                 size_t *ret_n, int64_t *ret_total);
 int pg_url_stats(StoreSession *session, Arena *arena, int64_t id, Url *ret, int64_t *ret_redirects);

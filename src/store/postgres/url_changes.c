@@ -174,6 +174,8 @@ static int update(PgSession *s, Arena *arena, int64_t id, const StoreUrlChange *
         int r;
 
         r = lock_row(s, arena, id, ret);
+        if (r == 0)
+                r = store_condition_check(change->condition, ret);
         if (r != 0)
                 return r;
         was_active = ret->is_active;
@@ -211,7 +213,8 @@ int pg_url_update(StoreSession *session, Arena *arena, int64_t id, const StoreUr
         return r;
 }
 
-static int retire(PgSession *s, Arena *scratch, Url *url, int64_t now_sec, Slice details) {
+static int retire(PgSession *s, Arena *scratch, Url *url, int64_t now_sec, Slice details,
+                  const StoreCondition *condition) {
         int r;
 
         r = lock_row(s, scratch, url->id, url);
@@ -219,13 +222,17 @@ static int retire(PgSession *s, Arena *scratch, Url *url, int64_t now_sec, Slice
                 return r;
         if (!url->is_active)
                 return STORE_NOT_FOUND;
+        r = store_condition_check(condition, url);
+        if (r != 0)
+                return r;
         url->is_active = false;
         url->updated_sec = now_sec;
         r = write_row(s, url, TYPE_DELETED, &details, 1);
         return r < 0 ? r : pg_count(s, &(StoreTotals){.active_urls = -1, .events = 1});
 }
 
-int pg_url_retire(StoreSession *session, int64_t id, int64_t now_sec, Slice details) {
+int pg_url_retire(StoreSession *session, int64_t id, int64_t now_sec, Slice details,
+                  const StoreCondition *condition) {
         PgSession *s = pg_session(session);
         Url url = {.id = id};
         Arena scratch;
@@ -235,7 +242,7 @@ int pg_url_retire(StoreSession *session, int64_t id, int64_t now_sec, Slice deta
         if (r < 0)
                 return r;
         arena_init(&scratch, 0);
-        r = retire(s, &scratch, &url, now_sec, details);
+        r = retire(s, &scratch, &url, now_sec, details, condition);
         r = pg_end_write(s, r, &url.code, 1);
         arena_done(&scratch);
         return r;

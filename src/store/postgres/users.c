@@ -157,6 +157,46 @@ static int update_or_clash(PgSession *s, Arena *arena, int64_t id, const StoreUs
         return clash == 0 ? r : clash;
 }
 
+/* Locks the row and looks at it; STORE_NOT_FOUND, STORE_UNMET. */
+static int check(PgSession *s, int64_t id, const StoreCondition *condition) {
+        static const char sql[] = "SELECT id, username, email, created FROM users"
+                                  " WHERE id = $1::bigint FOR UPDATE";
+        _cleanup_(pg_clear_p) PGresult *result = NULL;
+        PgParams params = {.n = 0};
+        Arena scratch;
+        User row;
+        int r;
+
+        if (!condition)
+                return 0;
+        pg_add_number(&params, id);
+        r = pg_run(s, STMT_USER_LOCK, sql, &params, &result);
+        if (r < 0)
+                return r;
+        if (PQntuples(result) == 0)
+                return STORE_NOT_FOUND;
+        arena_init(&scratch, 0);
+        r = read_user(result, 0, 0, &scratch, &row);
+        if (r == 0)
+                r = store_condition_check(condition, &row);
+        arena_done(&scratch);
+        return r;
+}
+
+/* A change of nothing. */
+static int get_if(StoreSession *session, Arena *arena, int64_t id, const StoreCondition *condition,
+                  User *ret) {
+        User row;
+        int r;
+
+        r = pg_user_get(session, arena, id, &row);
+        if (r == 0)
+                r = store_condition_check(condition, &row);
+        if (r == 0)
+                *ret = row;
+        return r;
+}
+
 int pg_user_update(StoreSession *session, Arena *arena, int64_t id, const StoreUserChange *change,
                    User *ret) {
         PgSession *s = pg_session(session);
@@ -164,11 +204,14 @@ int pg_user_update(StoreSession *session, Arena *arena, int64_t id, const StoreU
         int r;
 
         if (!change->username.data && !change->email.data)
-                return pg_user_get(session, arena, id, ret);
+                return get_if(session, arena, id, change->condition, ret);
         r = pg_begin_write(s, WRITER_CLIENT);
         if (r < 0)
                 return r;
-        r = pg_end_write(s, update_or_clash(s, arena, id, change, &row), &SLICE_NONE, 0);
+        r = check(s, id, change->condition);
+        if (r == 0)
+                r = update_or_clash(s, arena, id, change, &row);
+        r = pg_end_write(s, r, &SLICE_NONE, 0);
         if (r == 0)
                 *ret = row;
         return r;
@@ -184,12 +227,17 @@ static int remove_user(PgSession *s, int64_t id) {
         return r == 0 ? pg_count(s, &(StoreTotals){.users = -1}) : r;
 }
 
-int pg_user_delete(StoreSession *session, int64_t id) {
+int pg_user_delete(StoreSession *session, int64_t id, const StoreCondition *condition) {
         PgSession *s = pg_session(session);
         int r;
 
         r = pg_begin_write(s, WRITER_CLIENT);
-        return r < 0 ? r : pg_end_write(s, remove_user(s, id), &SLICE_NONE, 0);
+        if (r < 0)
+                return r;
+        r = check(s, id, condition);
+        if (r == 0)
+                r = remove_user(s, id);
+        return pg_end_write(s, r, &SLICE_NONE, 0);
 }
 
 /* ---- lists ---- */

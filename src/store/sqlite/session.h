@@ -206,7 +206,7 @@ int sqlite_user_create(StoreSession *session, Arena *arena, const User *user, Us
 int sqlite_user_get(StoreSession *session, Arena *arena, int64_t id, User *ret);
 int sqlite_user_update(StoreSession *session, Arena *arena, int64_t id,
                        const StoreUserChange *change, User *ret);
-int sqlite_user_delete(StoreSession *session, int64_t id);
+int sqlite_user_delete(StoreSession *session, int64_t id, const StoreCondition *condition);
 int sqlite_user_list(StoreSession *session, Arena *arena, const StoreQuery *query, User **ret_rows,
                      size_t *ret_n, int64_t *ret_total);
 int sqlite_users_import(StoreSession *session, StoreUserRow *rows, size_t n);
@@ -216,7 +216,8 @@ int sqlite_url_get(StoreSession *session, Arena *arena, int64_t id, Url *ret);
 int sqlite_url_get_by_code(StoreSession *session, Arena *arena, Slice code, Url *ret);
 int sqlite_url_update(StoreSession *session, Arena *arena, int64_t id, const StoreUrlChange *change,
                       Url *ret);
-int sqlite_url_retire(StoreSession *session, int64_t id, int64_t now_sec, Slice details);
+int sqlite_url_retire(StoreSession *session, int64_t id, int64_t now_sec, Slice details,
+                      const StoreCondition *condition);
 int sqlite_url_list(StoreSession *session, Arena *arena, const StoreQuery *query, Url **ret_rows,
                     size_t *ret_n, int64_t *ret_total);
 int sqlite_url_stats(StoreSession *session, Arena *arena, int64_t id, Url *ret,

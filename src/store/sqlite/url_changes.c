@@ -247,6 +247,8 @@ static int update(SqliteSession *s, Arena *arena, int64_t id, const StoreUrlChan
         int r;
 
         r = sqlite_url_row(s, arena, id, ret);
+        if (r == 0)
+                r = store_condition_check(change->condition, ret);
         if (r != 0)
                 return r;
         was_active = ret->is_active;
@@ -281,7 +283,8 @@ int sqlite_url_update(StoreSession *session, Arena *arena, int64_t id, const Sto
         return r;
 }
 
-static int retire(SqliteSession *s, Arena *scratch, Url *url, const Event *event) {
+static int retire(SqliteSession *s, Arena *scratch, Url *url, const Event *event,
+                  const StoreCondition *condition) {
         SqliteTotals totals;
         int r;
 
@@ -290,6 +293,9 @@ static int retire(SqliteSession *s, Arena *scratch, Url *url, const Event *event
                 return r;
         if (!url->is_active)
                 return STORE_NOT_FOUND;
+        r = store_condition_check(condition, url);
+        if (r != 0)
+                return r;
         url->is_active = false;
         url->updated_sec = event->timestamp_sec;
         r = write_row(s, url);
@@ -303,7 +309,8 @@ static int retire(SqliteSession *s, Arena *scratch, Url *url, const Event *event
         return r < 0 ? r : sqlite_totals_save(s, &totals);
 }
 
-int sqlite_url_retire(StoreSession *session, int64_t id, int64_t now_sec, Slice details) {
+int sqlite_url_retire(StoreSession *session, int64_t id, int64_t now_sec, Slice details,
+                      const StoreCondition *condition) {
         const Event event = {.timestamp_sec = now_sec, .details = details};
         SqliteSession *s = sqlite_session(session);
         Url url = {.id = id};
@@ -314,7 +321,7 @@ int sqlite_url_retire(StoreSession *session, int64_t id, int64_t now_sec, Slice 
         if (r < 0)
                 return r;
         arena_init(&scratch, 0);
-        r = retire(s, &scratch, &url, &event);
+        r = retire(s, &scratch, &url, &event, condition);
         r = sqlite_end_write(s, r, &url.code, 1);
         arena_done(&scratch);
         return r;

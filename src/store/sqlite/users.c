@@ -166,6 +166,8 @@ static int update(SqliteSession *s, Arena *arena, int64_t id, const StoreUserCha
         int r;
 
         r = get(s, arena, id, ret);
+        if (r == 0)
+                r = store_condition_check(change->condition, ret);
         if (r != 0)
                 return r;
         r = find_clash(s, change->username, change->email, id);
@@ -186,6 +188,20 @@ static int update(SqliteSession *s, Arena *arena, int64_t id, const StoreUserCha
         return sqlite_run(s, statement);
 }
 
+/* A change of nothing. */
+static int get_if(StoreSession *session, Arena *arena, int64_t id, const StoreCondition *condition,
+                  User *ret) {
+        User row;
+        int r;
+
+        r = sqlite_user_get(session, arena, id, &row);
+        if (r == 0)
+                r = store_condition_check(condition, &row);
+        if (r == 0)
+                *ret = row;
+        return r;
+}
+
 int sqlite_user_update(StoreSession *session, Arena *arena, int64_t id,
                        const StoreUserChange *change, User *ret) {
         SqliteSession *s = sqlite_session(session);
@@ -193,7 +209,7 @@ int sqlite_user_update(StoreSession *session, Arena *arena, int64_t id,
         int r;
 
         if (!change->username.data && !change->email.data)
-                return sqlite_user_get(session, arena, id, ret);
+                return get_if(session, arena, id, change->condition, ret);
         r = sqlite_begin_write(s, WRITER_CLIENT);
         if (r < 0)
                 return r;
@@ -224,12 +240,32 @@ static int remove_user(SqliteSession *s, int64_t id) {
         return sqlite_totals_save(s, &totals);
 }
 
-int sqlite_user_delete(StoreSession *session, int64_t id) {
+static int check(SqliteSession *s, int64_t id, const StoreCondition *condition) {
+        Arena scratch;
+        User row;
+        int r;
+
+        if (!condition)
+                return 0;
+        arena_init(&scratch, 0);
+        r = get(s, &scratch, id, &row);
+        if (r == 0)
+                r = store_condition_check(condition, &row);
+        arena_done(&scratch);
+        return r;
+}
+
+int sqlite_user_delete(StoreSession *session, int64_t id, const StoreCondition *condition) {
         SqliteSession *s = sqlite_session(session);
         int r;
 
         r = sqlite_begin_write(s, WRITER_CLIENT);
-        return r < 0 ? r : sqlite_end_write(s, remove_user(s, id), &SLICE_NONE, 0);
+        if (r < 0)
+                return r;
+        r = check(s, id, condition);
+        if (r == 0)
+                r = remove_user(s, id);
+        return sqlite_end_write(s, r, &SLICE_NONE, 0);
 }
 
 /* ---- lists ---- */

@@ -92,6 +92,8 @@ static void begin(ApiTest *t, const char *method, const char *target, const char
         *request = (HttpRequest){.method = method_of(method), .body = body};
         (void)slice_cut(slice_from_string(target), '?', &request->path, &request->query);
         request->remote = SLICE("192.0.2.1");
+        memcpy(request->known, t->fields, sizeof request->known);
+        memcpy(request->repeated, t->repeated, sizeof request->repeated);
         request->known[HTTP_FIELD_CONTENT_TYPE] = slice_from_string(content_type);
 }
 

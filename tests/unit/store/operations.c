@@ -40,6 +40,31 @@ static int user_update(StoreSession *session, Arena *arena) {
         return store_user_update(session, arena, 1, &change, &user);
 }
 
+static int always(void *userdata _unused_, const void *row _unused_) {
+        return 1;
+}
+
+/* Leaves all rows there. */
+static int conditions(StoreSession *session, Arena *arena) {
+        const StoreCondition condition = {always, NULL};
+        const StoreUrlChange no_url_change = {.condition = &condition};
+        StoreUserChange change = {.condition = &condition};
+        char name[32];
+        User user;
+        Url url;
+        int r;
+
+        r = store_user_update(session, arena, 1, &change, &user);
+        change.email = fresh(name);
+        if (r == 0)
+                r = store_user_update(session, arena, 1, &change, &user);
+        if (r == 0)
+                r = store_url_update(session, arena, 2, &no_url_change, &url);
+        if (r == 0)
+                r = store_user_delete_if(session, 999, &condition);
+        return r == STORE_NOT_FOUND ? store_url_retire_if(session, 999, 1, S("{}"), &condition) : r;
+}
+
 static int user_delete(StoreSession *session, Arena *arena _unused_) {
         static int64_t id = 2;
 
@@ -289,6 +314,7 @@ const Operation operations[] = {
                 {"user_get", user_get},
                 {"user_update", user_update},
                 {"user_delete", user_delete},
+                {"conditions", conditions},
                 {"user_list", user_list},
                 {"users_import", users_import},
                 {"url_create", url_create},

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT */
+
+/* Entity tags, see the header. Whether one fits is found out by the store, in the transaction of
+ * the change: it calls holds(). Runs on a worker. */
+
+#include <errno.h>
+
+#include "api/if-match.h"
+#include "api/reply.h"
+#include "token/token.h"
+
+#define TAG_BYTES ((ENTITY_TAG_SIZE - 2) / 2)
+
+int entity_tag(Slice representation, char ret[ENTITY_TAG_SIZE]) {
+        static const char digits[] = "0123456789abcdef";
+        uint8_t digest[TOKEN_DIGEST_SIZE];
+        int r = token_digest(representation, digest);
+
+        if (r < 0)
+                return r;
+        ret[0] = ret[ENTITY_TAG_SIZE - 1] = '"';
+        for (size_t i = 0; i < TAG_BYTES; i++) {
+                ret[1 + 2 * i] = digits[digest[i] >> 4];
+                ret[2 + 2 * i] = digits[digest[i] & 15];
+        }
+        return 0;
+}
+
+/* ---- lists of tags ---- */
+
+static bool is_tag_character(char c) {
+        return c == '!' || (c > '"' && c != 0x7f) || (unsigned char)c >= 0x80;
+}
+
+/* Takes the next tag off the list, a weak one without its W/. 1: *ret is set; 0: the list is at its
+ * end; -EINVAL. */
+static int next_tag(Slice *list, Slice *ret, bool *ret_weak) {
+        size_t end;
+
+        while (list->len > 0 &&
+               (list->data[0] == ' ' || list->data[0] == '\t' || list->data[0] == ','))
+                *list = slice_from(*list, 1);
+        if (list->len == 0)
+                return 0;
+        *ret_weak = slice_starts_with(*list, SLICE("W/"));
+        if (*ret_weak)
+                *list = slice_from(*list, 2);
+        if (list->len == 0 || list->data[0] != '"')
+                return -EINVAL;
+        for (end = 1; end < list->len && is_tag_character(list->data[end]);)
+                end++;
+        if (end == list->len || list->data[end] != '"')
+                return -EINVAL;
+        *ret = slice_sub(*list, 0, end + 1);
+        *list = slice_trim(slice_from(*list, end + 1));
+        return list->len == 0 || list->data[0] == ',' ? 1 : -EINVAL;
+}
+
+static bool is_list(Slice list) {
+        unsigned n = 0;
+        Slice tag;
+        bool weak;
+        int r;
+
+        while ((r = next_tag(&list, &tag, &weak)) > 0)
+                n++;
+        return r == 0 && n > 0;
+}
+
+/* Strong comparison: a weak tag is equal to none. */
+static bool has_strong(Slice list, Slice wanted) {
+        Slice tag;
+        bool weak;
+
+        while (next_tag(&list, &tag, &weak) > 0)
+                if (!weak && slice_equal(tag, wanted))
+                        return true;
+        return false;
+}
+
+/* ---- the condition ---- */
+
+static int holds(void *userdata, const void *row) {
+        _cleanup_(buffer_done) Buffer shown = BUFFER_EMPTY;
+        const IfMatch *match = userdata;
+        char tag[ENTITY_TAG_SIZE];
+        int r;
+
+        match->show(&shown, row);
+        if (shown.failed)
+                return -ENOMEM;
+        r = entity_tag(buffer_slice(&shown), tag);
+        return r < 0 ? r : has_strong(match->tags, slice_make(tag, sizeof tag));
+}
+
+int if_match_read(Call *call, IfMatchShow show, IfMatch *match, const StoreCondition **ret) {
+        const HttpRequest *request = &call->exchange->request;
+        Slice field = request->known[HTTP_FIELD_IF_MATCH];
+        int r;
+
+        *ret = NULL;
+        if (!field.data ||
+            (slice_equal(field, SLICE("*")) && !request->repeated[HTTP_FIELD_IF_MATCH]))
+                return 0;
+        if (request->repeated[HTTP_FIELD_IF_MATCH] || !is_list(field)) {
+                r = call_problem(call, 400, problem_generic_text(400));
+                return r < 0 ? r : API_REFUSED;
+        }
+        *match = (IfMatch){.condition = {holds, match}, .show = show, .tags = field};
+        *ret = &match->condition;
+        return 0;
+}

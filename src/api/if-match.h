@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * Entity tags and the condition of a change (RFC 9110, 8.8.3 and 13.1.1). The tag of a user or a
+ * url is a digest of the bytes of its representation: it is strong, the same on every instance, and
+ * changes with all that is shown and with nothing else. Visits are not shown, so they do not move
+ * it.
+ */
+
+#include "work/call.h"
+
+#define ENTITY_TAG_SIZE 34u /* characters: 128 bits in hexadecimal, and the quotes */
+
+/* Not terminated. -ENOMEM: libcrypto has none. */
+int entity_tag(Slice representation, char ret[ENTITY_TAG_SIZE]) _must_check_;
+
+/* Writes the representation of a row. */
+typedef void (*IfMatchShow)(Buffer *out, const void *row);
+
+/* The condition that If-Match makes. Must stay where it is while the condition is in use. */
+typedef struct IfMatch {
+        StoreCondition condition;
+        IfMatchShow show;
+        Slice tags; /* as sent, and well-formed */
+} IfMatch;
+
+/* *ret: NULL when there is none, which is also what "*" makes: a change of what is not there is
+ * a 404 anyway. 0; API_REFUSED: answered (400); -ENOMEM. */
+int if_match_read(Call *call, IfMatchShow show, IfMatch *match,
+                  const StoreCondition **ret) _must_check_;

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* The bracket around each verb: see store.c. For the files beside it alone. */
+
+#include "store/ops.h"
+
+/* 0: the driver may be called; else the verb's result. */
+int store_verb_begin(StoreSession *session) _must_check_;
+/* The verb's result, which was the driver's. */
+int store_verb_end(StoreSession *session, int result);
+
+#define VERB(session, call)                                              \
+ __extension__({                                                         \
+int _result = store_verb_begin(session);                                      \
+_result < 0 ? _result : store_verb_end(session, (session)->store->ops->call); \
+ })

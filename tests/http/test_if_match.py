@@ -1,0 +1,105 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""ETag and If-Match on two instances: who read an old state changes nothing."""
+
+import os
+import sys
+import threading
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import harness
+
+ROUNDS = 1000
+
+
+class IfMatch(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.service = harness.Service()
+        cls.one, cls.two = cls.service.start("1"), cls.service.start("2")
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.service.close()
+
+    def tag(self, path, instance=None):
+        return (instance or self.one).get(path).headers["ETag"]
+
+    def race(self, path, bodies):
+        """ROUNDS times both instances get a PUT with the same If-Match; the statuses of each round. The
+        last answer of who won has the tag of the next round."""
+        start, done = threading.Barrier(2), threading.Barrier(2)
+        rounds, tags = [[None, None] for _ in range(ROUNDS)], [self.tag(path), self.tag(path)]
+
+        def run(side, instance):
+            connection = instance.connect()
+            for n in range(ROUNDS):
+                tag = tags[n % 2]
+                start.wait(60)
+                answer = instance.put(path, bodies(n, side), headers={"If-Match": tag}, connection=connection)
+                rounds[n][side] = answer.status
+                if answer.status == 200:
+                    tags[(n + 1) % 2] = answer.headers["ETag"]
+                done.wait(60)
+            connection.close()
+        threads = [threading.Thread(target=run, args=(side, i)) for side, i in enumerate((self.one, self.two))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return rounds
+
+    def test_of_two_changes_of_one_state_one_is_made(self):
+        path = f"/urls/{self.one.create()['id']}"
+        rounds = self.race(path, lambda n, side: {"title": f"{n} by {side}"})
+        self.assertEqual([r for r in rounds if sorted(r) != [200, 412]], [])
+        winners = [r.index(200) for r in rounds]
+        self.assertEqual(self.two.get(path).json["title"], f"{ROUNDS - 1} by {winners[-1]}")
+        total = self.one.get(path + "/events?per_page=1").headers["X-Total-Count"]
+        self.assertEqual(total, str(1 + ROUNDS))
+
+    def test_the_same_for_users(self):
+        user = self.one.post("/users", {"username": "racer", "email": "racer@example.com"}).json
+        path = f"/users/{user['id']}"
+        rounds = self.race(path, lambda n, side: {"email": f"n{n}s{side}@example.com"})
+        self.assertEqual([r for r in rounds if sorted(r) != [200, 412]], [])
+
+    def test_the_tag_is_the_same_everywhere_and_visits_leave_it_alone(self):
+        url = self.one.create()
+        path = f"/urls/{url['id']}"
+        tag = self.tag(path)
+        self.assertEqual(self.tag(path, self.two), tag)
+        self.assertEqual(self.one.request("HEAD", path).headers["ETag"], tag)
+        for _ in range(5):
+            self.assertEqual(self.two.get("/" + url["short_code"]).status, 302)
+        self.assertEqual(self.one.get(path + "/stats").json["redirect_count"], 5)
+        self.assertEqual(self.tag(path), tag)
+        answer = self.two.put(path, {"title": "x"}, headers={"If-Match": f'"a", {tag}'})
+        self.assertEqual(answer.status, 200)
+        self.assertEqual(self.tag(path), answer.headers["ETag"])
+
+    def test_a_change_that_is_refused_leaves_the_redirect(self):
+        url = self.one.create()
+        path, stale = f"/urls/{url['id']}", {"If-Match": '"stale"'}
+        answer = self.one.put(path, {"url": "https://example.com/stale"}, headers=stale)
+        self.assertEqual((answer.status, answer.json), (412, {"error": "Precondition failed"}))
+        self.assertIsNone(answer.headers["ETag"])
+        self.assertEqual(self.one.delete(path, headers=stale).status, 412)
+        self.assertEqual(self.one.delete(path, headers={"If-Match": "W/" + self.tag(path)}).status, 412)
+        for instance in (self.one, self.two):
+            self.assertEqual(instance.get("/" + url["short_code"]).headers["Location"], url["original_url"])
+        self.assertEqual(self.one.delete(path, headers={"If-Match": self.tag(path)}).status, 204)
+        self.assertEqual(self.two.get("/" + url["short_code"]).status, 404)
+
+    def test_two_lines_of_if_match_are_refused(self):
+        path = f"/urls/{self.one.create()['id']}"
+        tag = self.tag(path).encode()
+        for lines in (b"If-Match: %s\r\nIf-Match: %s\r\n" % (tag, tag), b"If-Match: *\r\nif-match: *\r\n"):
+            answer = self.one.raw(b"DELETE %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n%s\r\n" % (path.encode(), lines))
+            self.assertTrue(answer.startswith(b"HTTP/1.1 400 "), answer)
+        self.assertTrue(self.one.get(path).json["is_active"])
+
+
+if __name__ == "__main__":
+    harness.main()
