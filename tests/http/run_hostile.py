@@ -12,7 +12,8 @@ JSON text, and none a Location. Prints what failed; the last line is `N passed, 
 A case of hostile.json has a name; the bytes as raw (text), raw_hex, or parts ([text, times]...);
 expect, the statuses that the first answer may have; answers, how many there are; closes; heads, the
 places of those without a body because HEAD asked. "parser": false means that it is not the parser
-that refuses it. Interim answers (1xx) do not count.
+that refuses it; nginx, what of these is otherwise behind nginx, which refuses some and mends others
+(test_smuggling.py). Interim answers (1xx) do not count.
 """
 
 import json

@@ -106,7 +106,7 @@ master_process off;
 worker_processes 1;
 pid {folder}/pid;
 error_log {folder}/error.log warn;
-events {{ worker_connections 256; }}
+events {{ worker_connections 1024; }}
 http {{
     access_log off;
     client_body_temp_path {folder}/body;
