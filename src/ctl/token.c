@@ -13,23 +13,12 @@
 #include "ctl/list.h"
 #include "ctl/output.h"
 #include "ctl/verbs.h"
+#include "model/audit.h"
 #include "model/text.h"
 #include "token/token.h"
 
 static int64_t now_sec(void) {
         return (int64_t)(clock_realtime_usec() / USEC_PER_SEC);
-}
-
-/* "read,write" */
-static void scopes_text(unsigned scopes, Buffer *out) {
-        static const char *const names[] = {"read", "write", "admin"};
-        bool first = true;
-
-        for (unsigned i = 0; i < ELEMENTSOF(names); i++)
-                if (scopes & 1u << i) {
-                        buffer_printf(out, "%s%s", first ? "" : ",", names[i]);
-                        first = false;
-                }
 }
 
 static const char *state_of(const Token *token) {
@@ -59,7 +48,7 @@ static void token_json(Buffer *out, const Token *token, Slice text) {
         buffer_printf(out, "{\"id\":%" PRId64 ",\"name\":", token->id);
         output_string_json(out, token->name);
         buffer_append(out, SLICE(",\"scopes\":\""));
-        scopes_text(token->scopes, out);
+        audit_put_scopes(out, token->scopes);
         buffer_printf(out, "\",\"state\":\"%s\"", state_of(token));
         time_json(out, "created_at", token->created_sec);
         time_json(out, "expires_at", token->expires_sec);
@@ -184,7 +173,7 @@ static int list_page(Ctl *ctl, const StoreQuery *query, Buffer *lines, size_t *r
                 else
                         buffer_append_byte(lines, '-');
                 buffer_append_byte(lines, '\t');
-                scopes_text(token->scopes, lines);
+                audit_put_scopes(lines, token->scopes);
                 buffer_printf(lines, "\t%s\t", state_of(token));
                 time_or_dash(lines, token->expires_sec);
                 buffer_append_byte(lines, '\t');

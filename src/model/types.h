@@ -70,6 +70,21 @@ typedef struct Token {
         int64_t revoked_sec; /* 0: it is not */
 } Token;
 
+/* Who changed what. Rows outlive what they name. */
+typedef struct Audit {
+        int64_t id;
+        int64_t time_sec;
+        int64_t token_id;  /* that the API was called with; 0: none */
+        int64_t user_id;   /* the token's; 0: none */
+        Slice actor;       /* "token", "open" (none was asked for), "shortenerctl:LOGIN" */
+        Slice action;      /* "create", "update", "delete", "revoke", "import", "load" */
+        Slice kind;        /* of the object: "url", "user", "token", "event", "store" */
+        int64_t object_id; /* 0: none, of "store" */
+        Slice old_fields;  /* JSON object of the changed fields; data == NULL: there was none */
+        Slice new_fields;  /* the same, as they are now */
+        Slice request_id;  /* data == NULL: none */
+} Audit;
+
 /* What the redirect path needs of a link. */
 typedef struct Link {
         int64_t id; /* 0: there is no such code */

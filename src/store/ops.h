@@ -13,6 +13,8 @@
 
 #include <stdatomic.h>
 
+#include "basic/buffer.h"
+#include "model/audit.h"
 #include "store/store.h"
 
 #define STORE_ERROR_SIZE 256 /* bytes of a session's error text, NUL included */
@@ -83,6 +85,11 @@ typedef struct StoreOps {
         int (*token_list)(StoreSession *session, Arena *arena, const StoreQuery *query,
                           Token **ret_rows, size_t *ret_n);
 
+        /* has_after is set, and until_sec of no more interest. */
+        int (*audit_list)(StoreSession *session, Arena *arena, const StoreAuditQuery *query,
+                          Audit **ret_rows, size_t *ret_n);
+        int (*audit_tidy)(StoreSession *session, int64_t before_sec, bool *ret_more);
+
         int (*load_begin)(StoreSession *session, bool replace);
         int (*load_end)(StoreSession *session, bool commit);
         int (*totals)(StoreSession *session, StoreTotals *ret);
@@ -121,10 +128,20 @@ struct Store {
         _Atomic uint64_t seen_usec; /* CLOCK_MONOTONIC */
 };
 
+/* The one audit row of an import that may be many transactions. */
+typedef struct StoreImport {
+        int64_t audit_id; /* 0: there is none yet */
+        AuditCounts counts;
+} StoreImport;
+
 /* The first member of each driver's session. */
 struct StoreSession {
         Store *store;
         StoreHooks hooks;
+        StoreActor actor;
+        Buffer old_fields, new_fields;    /* of the audit row that is being made */
+        StoreImport import;               /* what is committed (in a load: done) */
+        StoreImport import_next;          /* by the verb that runs */
         uint64_t deadline_usec;           /* CLOCK_MONOTONIC; 0: none */
         _Atomic uint64_t busy_since_usec; /* CLOCK_MONOTONIC; 0: outside a verb */
         char error[STORE_ERROR_SIZE];
@@ -142,6 +159,26 @@ bool store_session_expired(const StoreSession *session);
 
 /* Does the condition, which may be NULL, hold for the row? 0, STORE_UNMET, or negative. */
 int store_condition_check(const StoreCondition *condition, const void *row) _must_check_;
+/* ---- the audit (audit.c) ---- */
+
+/* Rows that one tidying transaction drops, so that it is short. */
+#define STORE_AUDIT_TIDY_ROWS 1000u
+
+/* The row of the audit for a change by this session, but for its id. Fields are borrowed from the
+ * session until the next one is made. -ENOMEM. old NULL: it was made; new NULL: it is gone; both:
+ * what they differ in. */
+int store_note_url(StoreSession *session, const char *action, const Url *old, const Url *new,
+                   Audit *ret) _must_check_;
+int store_note_user(StoreSession *session, const char *action, const User *old, const User *new,
+                    Audit *ret) _must_check_;
+int store_note_token(StoreSession *session, const char *action, const Token *old, const Token *new,
+                     Audit *ret) _must_check_;
+int store_note_event(StoreSession *session, const Event *event, Audit *ret) _must_check_;
+/* The row of the running import with these rows added; id 0: it is to be made, and its id goes into
+ * session->import_next. */
+int store_note_import(StoreSession *session, const AuditCounts *more, Audit *ret) _must_check_;
+/* A load that replaces all there was. */
+int store_note_load(StoreSession *session, const StoreTotals *was, Audit *ret) _must_check_;
 
 /* ---- hooks, which may be absent ---- */
 

@@ -129,51 +129,6 @@ void store_hook_committed(StoreSession *session, const Slice *codes, size_t n) {
                 session->hooks.committed(session->hooks.userdata);
 }
 
-bool store_batch_valid(const StoreBatch *batch) {
-        uint64_t rest;
-        uint64_t next = batch->from_seq;
-
-        if (batch->from_seq < batch->first_seq || batch->upto_seq < batch->from_seq)
-                return false;
-        rest = batch->upto_seq - batch->from_seq;
-        if (batch->n_clicks > rest)
-                return false;
-        rest -= batch->n_clicks;
-        if (batch->shed > rest || batch->bad > rest - batch->shed)
-                return false;
-        if (batch->damaged != rest - batch->shed - batch->bad)
-                return false;
-        for (size_t i = 0; i < batch->n_clicks; i++) {
-                if (batch->clicks[i].seq < next || batch->clicks[i].seq >= batch->upto_seq)
-                        return false;
-                next = batch->clicks[i].seq + 1;
-        }
-        return true;
-}
-
-bool store_click_refused(const StoreClick *click) {
-        return click->seq > INT64_MAX || click->url_id <= 0 || click->url_id > STORE_ID_MAX ||
-               click->details.len > MODEL_DETAILS_MAX;
-}
-
-bool store_batch_cut(const StoreBatch *batch, size_t n_rows, StoreBatch *ret) {
-        uint64_t gaps = batch->shed + batch->bad + batch->damaged;
-        StoreBatch cut = *batch;
-        uint64_t before;
-
-        CHECK(n_rows > 0 && n_rows < batch->n_clicks);
-        cut.n_clicks = n_rows;
-        cut.upto_seq = batch->clicks[n_rows - 1].seq + 1;
-        before = cut.upto_seq - cut.from_seq - n_rows;
-        if (before != 0 && batch->shed != gaps && batch->bad != gaps && batch->damaged != gaps)
-                return false;
-        cut.shed = batch->shed != 0 ? before : 0;
-        cut.bad = batch->bad != 0 ? before : 0;
-        cut.damaged = batch->damaged != 0 ? before : 0;
-        *ret = cut;
-        return true;
-}
-
 /* ---- store and session ---- */
 
 int store_new(const char *url, const StoreOptions *options, Store **ret) {
@@ -233,9 +188,17 @@ int store_session_new(Store *store, const StoreHooks *hooks, StoreSession **ret)
 }
 
 StoreSession *store_session_free(StoreSession *session) {
-        if (session)
-                session->store->ops->session_free(session);
+        if (!session)
+                return NULL;
+        buffer_done(&session->old_fields);
+        buffer_done(&session->new_fields);
+        session->store->ops->session_free(session);
         return NULL;
+}
+
+void store_session_actor(StoreSession *session, const StoreActor *actor) {
+        session->actor = actor ? *actor : (StoreActor){.token_id = 0};
+        session->import = (StoreImport){.audit_id = 0};
 }
 
 void store_session_deadline(StoreSession *session, uint64_t deadline_usec) {
@@ -279,6 +242,21 @@ int store_migrate(StoreSession *session, int *ret_n) {
         return VERB(session, migrate(session, ret_n));
 }
 
+/* ---- imports and their row of the audit ---- */
+
+static void import_begin(StoreSession *session) {
+        session->import_next = session->import;
+}
+
+/* When nobody knows what became of a batch, what follows has a row of its own. */
+static int import_end(StoreSession *session, int result) {
+        if (result == 0)
+                session->import = session->import_next;
+        else if (result == -ETIMEDOUT || result == -EHOSTDOWN)
+                session->import = (StoreImport){.audit_id = 0};
+        return result;
+}
+
 /* ---- users ---- */
 
 int store_user_create(StoreSession *session, Arena *arena, Slice username, Slice email,
@@ -307,7 +285,8 @@ int store_user_list(StoreSession *session, Arena *arena, const StoreQuery *query
 }
 
 int store_users_import(StoreSession *session, StoreUserRow *rows, size_t n) {
-        return VERB(session, users_import(session, rows, n));
+        import_begin(session);
+        return import_end(session, VERB(session, users_import(session, rows, n)));
 }
 
 /* ---- urls ---- */
@@ -353,7 +332,8 @@ int store_codes_each(StoreSession *session, int64_t limit,
 }
 
 int store_urls_import(StoreSession *session, StoreUrlRow *rows, size_t n, bool with_events) {
-        return VERB(session, urls_import(session, rows, n, with_events));
+        import_begin(session);
+        return import_end(session, VERB(session, urls_import(session, rows, n, with_events)));
 }
 
 /* ---- events ---- */
@@ -368,7 +348,8 @@ int store_event_list(StoreSession *session, Arena *arena, const StoreQuery *quer
 }
 
 int store_events_import(StoreSession *session, StoreEventRow *rows, size_t n) {
-        return VERB(session, events_import(session, rows, n));
+        import_begin(session);
+        return import_end(session, VERB(session, events_import(session, rows, n)));
 }
 
 int store_events_tidy(StoreSession *session, int64_t before_sec, bool *ret_more) {
@@ -406,13 +387,35 @@ int store_token_list(StoreSession *session, Arena *arena, const StoreQuery *quer
         return VERB(session, token_list(session, arena, query, ret_rows, ret_n));
 }
 
+/* ---- audit ---- */
+
+int store_audit_list(StoreSession *session, Arena *arena, const StoreAuditQuery *query,
+                     Audit **ret_rows, size_t *ret_n) {
+        StoreAuditQuery from = *query;
+
+        /* What is behind a time's first row is before that time: ids begin with 1. */
+        if (!from.has_after || (from.until_sec != 0 && from.until_sec < from.after_sec)) {
+                from.has_after = true;
+                from.after_sec = from.until_sec != 0 ? from.until_sec : INT64_MAX;
+                from.after_id = 0;
+        }
+        return VERB(session, audit_list(session, arena, &from, ret_rows, ret_n));
+}
+
+int store_audit_tidy(StoreSession *session, int64_t before_sec, bool *ret_more) {
+        *ret_more = false;
+        return VERB(session, audit_tidy(session, before_sec, ret_more));
+}
+
 /* ---- everything at once, totals ---- */
 
 int store_load_begin(StoreSession *session, bool replace) {
-        return VERB(session, load_begin(session, replace));
+        session->import_next = (StoreImport){.audit_id = 0};
+        return import_end(session, VERB(session, load_begin(session, replace)));
 }
 
 int store_load_end(StoreSession *session, bool commit) {
+        session->import = (StoreImport){.audit_id = 0};
         /* A rollback must not fail because the deadline passed or the breaker is open. */
         if (!commit)
                 return session->store->ops->load_end(session, false);

@@ -87,6 +87,17 @@ int store_session_new(Store *store, const StoreHooks *hooks, StoreSession **ret)
 StoreSession *store_session_free(StoreSession *session);
 DEFINE_CLEANUP(StoreSession, store_session_free)
 
+/* Who changes something by the next verbs, for the audit. */
+typedef struct StoreActor {
+        int64_t token_id, user_id; /* of the token; 0: none */
+        Slice name;                /* see Audit.actor */
+        Slice request_id;          /* data == NULL: none */
+} StoreActor;
+/* Each change of a link, user or token, and each created event of type redirect, leaves a row of
+ * the audit in its transaction. NULL: somebody "unknown". Texts are borrowed until the next call.
+ * All imports until then are one, with one row. */
+void store_session_actor(StoreSession *session, const StoreActor *actor);
+
 /* CLOCK_MONOTONIC usec at which the next verbs give up; 0: none. Stays until set again. */
 void store_session_deadline(StoreSession *session, uint64_t deadline_usec);
 
@@ -280,6 +291,27 @@ int store_token_revoke(StoreSession *session, int64_t id, int64_t now_sec) _must
 int store_token_list(StoreSession *session, Arena *arena, const StoreQuery *query, Token **ret_rows,
                      size_t *ret_n) _must_check_;
 
+/* ---- audit ---- */
+
+typedef struct StoreAuditQuery {
+        bool has_after; /* rows behind this one in the list's order, the last one of a page */
+        int64_t after_sec, after_id;
+        int64_t since_sec;         /* this time or later; 0: any */
+        int64_t until_sec;         /* before this time; 0: any */
+        Slice actor;               /* Audit.actor; data == NULL: any */
+        int64_t token_id, user_id; /* of the actor; 0: any */
+        Slice kind;                /* data == NULL: any object */
+        int64_t object_id;         /* of kind */
+        Slice request_id;          /* data == NULL: any */
+        int64_t limit;
+} StoreAuditQuery;
+/* Newest first: by time, then id, both falling. Times and objects are found by an index; what an
+ * actor or a request did is looked for from the newest row on. */
+int store_audit_list(StoreSession *session, Arena *arena, const StoreAuditQuery *query,
+                     Audit **ret_rows, size_t *ret_n) _must_check_;
+/* Drops some of the rows from before a time, the oldest first; *ret_more: there may be more. */
+int store_audit_tidy(StoreSession *session, int64_t before_sec, bool *ret_more) _must_check_;
+
 /* ---- everything at once (seed) ---- */
 
 /* The imports between begin and commit become ONE transaction. begin: STORE_NOT_EMPTY unless
@@ -346,7 +378,7 @@ int store_offset_list(StoreSession *session, Arena *arena, StoreOffset **ret,
 int store_offset_delete(StoreSession *session,
                         const uint8_t spool[STORE_SPOOL_ID_SIZE]) _must_check_;
 
-/* For `clicks verify`. */
+/* For `clicks verify`; has nothing to do with who changed what. */
 typedef struct StoreAudit {
         int64_t duplicates;      /* rows beyond the first of one (spool, seq) */
         int64_t rows_per_spools; /* events that came from spools */

@@ -202,6 +202,47 @@ int fake_add_token(FakeData *data, const Token *token, int64_t *ret_id) {
         return 0;
 }
 
+int fake_add_audit(FakeData *data, const Audit *audit, int64_t *ret_id) {
+        const Slice from[] = {audit->actor,      audit->action,     audit->kind,
+                              audit->old_fields, audit->new_fields, audit->request_id};
+        Slice texts[ELEMENTSOF(from)];
+        Audit copy = *audit;
+
+        if (fake_reserve(&data->audit, 1) < 0 || dup_all(from, texts, ELEMENTSOF(from)) < 0)
+                return -ENOMEM;
+        copy.actor = texts[0];
+        copy.action = texts[1];
+        copy.kind = texts[2];
+        copy.old_fields = texts[3];
+        copy.new_fields = texts[4];
+        copy.request_id = texts[5];
+        *ret_id = insert(&data->audit, &copy, audit->id);
+        return 0;
+}
+
+static void free_audit(Audit *audit) {
+        fake_slice_free(&audit->actor);
+        fake_slice_free(&audit->action);
+        fake_slice_free(&audit->kind);
+        fake_slice_free(&audit->old_fields);
+        fake_slice_free(&audit->new_fields);
+        fake_slice_free(&audit->request_id);
+}
+
+void fake_pop_audit(FakeData *data) {
+        free_audit(fake_row(&data->audit, --data->audit.n));
+        data->audit.last_id--;
+}
+
+void fake_drop_audit(FakeData *data, size_t n) {
+        FakeTable *table = &data->audit;
+
+        for (size_t i = 0; i < n; i++)
+                free_audit(fake_row(table, i));
+        table->n -= n;
+        memmove(fake_row(table, 0), fake_row(table, n), table->n * table->item_size);
+}
+
 static void free_user(User *user) {
         fake_slice_free(&user->username);
         fake_slice_free(&user->email);
@@ -305,6 +346,7 @@ FakeData *fake_data_new(void) {
         data->urls.item_size = sizeof(FakeUrl);
         data->events.item_size = sizeof(FakeEvent);
         data->tokens.item_size = sizeof(Token);
+        data->audit.item_size = sizeof(Audit);
         return data;
 }
 
@@ -330,6 +372,9 @@ FakeData *fake_data_free(FakeData *data) {
         fake_data_clear(data);
         for (size_t i = 0; i < data->tokens.n; i++)
                 fake_slice_free(&((Token *)fake_row(&data->tokens, i))->name);
+        if (data->audit.n > 0)
+                fake_drop_audit(data, data->audit.n);
+        free(data->audit.items);
         free(data->tokens.items);
         free(data->users.items);
         free(data->urls.items);
@@ -367,6 +412,10 @@ FakeData *fake_data_copy(const FakeData *data) {
         for (size_t i = 0; i < data->tokens.n; i++)
                 if (fake_add_token(copy, fake_row(&data->tokens, i), &id) < 0)
                         return NULL;
+        for (size_t i = 0; i < data->audit.n; i++)
+                if (fake_add_audit(copy, fake_row(&data->audit, i), &id) < 0)
+                        return NULL;
+        copy->audit.last_id = data->audit.last_id;
         copy->tokens.last_id = data->tokens.last_id;
         copy->users.last_id = data->users.last_id;
         copy->urls.last_id = data->urls.last_id;

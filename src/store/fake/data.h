@@ -34,6 +34,7 @@ typedef struct FakeData {
         FakeTable urls;   /* FakeUrl */
         FakeTable events; /* FakeEvent */
         FakeTable tokens; /* Token */
+        FakeTable audit;  /* Audit */
         StoreOffset *offsets;
         size_t n_offsets;
         bool has_orphans; /* there may be redirects of links that are not there */
@@ -71,11 +72,17 @@ void fake_slice_free(Slice *text);
  * An event of type redirect moves its url's total. */
 int fake_add_user(FakeData *data, const User *user, int64_t *ret_id) _must_check_;
 int fake_add_token(FakeData *data, const Token *token, int64_t *ret_id) _must_check_;
+int fake_add_audit(FakeData *data, const Audit *audit, int64_t *ret_id) _must_check_;
 int fake_add_url(FakeData *data, const Url *url, int64_t *ret_id) _must_check_;
 int fake_add_event(FakeData *data, const FakeEvent *event, int64_t *ret_id) _must_check_;
 void fake_remove_user(FakeData *data, User *user);
 /* Takes back the n events that were added last. */
 void fake_pop_events(FakeData *data, size_t n);
+
+/* Takes back the row that was added last. */
+void fake_pop_audit(FakeData *data);
+/* Drops the rows [0, n). */
+void fake_drop_audit(FakeData *data, size_t n);
 
 /* id, or 0 when this user is gone. */
 int64_t fake_live_user(const FakeData *data, int64_t id);

@@ -6,7 +6,8 @@
 
 #include "store/fake/session.h"
 
-static int create(FakeData *data, const Event *event, Event *ret) {
+static int create(StoreSession *session, FakeData *data, const Event *event, Event *ret) {
+        bool is_redirect = slice_equal(event->type, STORE_EVENT_REDIRECT);
         FakeEvent row = {.event = *event};
         int64_t id;
         int r;
@@ -15,13 +16,16 @@ static int create(FakeData *data, const Event *event, Event *ret) {
                 return STORE_NO_URL;
         if (event->user_id != 0 && fake_live_user(data, event->user_id) == 0)
                 return STORE_NO_USER;
-        row.event.id = 0;
-        r = fake_add_event(data, &row, &id);
+        row.event.id = data->events.last_id + 1;
+        r = is_redirect ? fake_audit_event(session, data, &row.event) : 0;
         if (r < 0)
                 return r;
-        *ret = *event;
-        ret->id = id;
-        return 0;
+        r = fake_add_event(data, &row, &id);
+        if (r < 0 && is_redirect)
+                fake_pop_audit(data);
+        if (r == 0)
+                *ret = row.event;
+        return r;
 }
 
 int fake_event_create(StoreSession *session, const Event *event, Event *ret) {
@@ -31,7 +35,7 @@ int fake_event_create(StoreSession *session, const Event *event, Event *ret) {
         r = fake_begin_write(session, &data);
         if (r < 0)
                 return r;
-        return fake_end_write(session, create(data, event, ret), &SLICE_NONE, 0);
+        return fake_end_write(session, create(session, data, event, ret), &SLICE_NONE, 0);
 }
 
 static int show(Arena *arena, const FakeData *data, const Event *event, Event *ret) {
@@ -116,13 +120,18 @@ static int import_row(FakeData *data, StoreEventRow *row) {
 }
 
 int fake_events_import(StoreSession *session, StoreEventRow *rows, size_t n) {
+        AuditCounts added = {.events = 0};
         FakeData *draft;
         int r;
 
         r = fake_begin_import(session, &draft);
         if (r < 0)
                 return r;
-        for (size_t i = 0; i < n && r == 0; i++)
+        for (size_t i = 0; i < n && r == 0; i++) {
                 r = import_row(draft, &rows[i]);
+                added.events += rows[i].result == STORE_OK;
+        }
+        if (r == 0)
+                r = fake_audit_import(session, draft, &added);
         return fake_end_import(session, draft, r, &SLICE_NONE, 0);
 }

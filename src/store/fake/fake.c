@@ -297,6 +297,16 @@ static int fake_migrate(StoreSession *session, int *ret_n) {
 
 /* ---- loads and totals ---- */
 
+/* Empties the draft, which the audit keeps. */
+static int empty_draft(StoreSession *session, FakeData *draft) {
+        const StoreTotals was = {.users = (int64_t)draft->users.n,
+                                 .urls = (int64_t)draft->urls.n,
+                                 .events = (int64_t)draft->events.n};
+
+        fake_data_clear(draft);
+        return fake_audit_load(session, draft, &was);
+}
+
 static int fake_load_begin(StoreSession *session, bool replace) {
         FakeSession *s = fake_session(session);
         FakeData *data;
@@ -309,11 +319,12 @@ static int fake_load_begin(StoreSession *session, bool replace) {
                 r = STORE_NOT_EMPTY;
         else if (!(s->draft = fake_data_copy(data)))
                 r = -ENOMEM;
-        else {
-                if (replace)
-                        fake_data_clear(s->draft);
+        else if (replace)
+                r = empty_draft(session, s->draft);
+        if (r == 0)
                 fake_of(session)->loader = session;
-        }
+        else
+                s->draft = fake_data_free(s->draft);
         fake_end_read(session);
         return r;
 }
@@ -365,6 +376,8 @@ const StoreOps store_fake_ops = {
                 .token_use = fake_token_use,
                 .token_revoke = fake_token_revoke,
                 .token_list = fake_token_list,
+                .audit_list = fake_audit_list,
+                .audit_tidy = fake_audit_tidy,
                 .url_create = fake_url_create,
                 .url_get = fake_url_get,
                 .url_get_by_code = fake_url_get_by_code,

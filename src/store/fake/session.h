@@ -43,6 +43,20 @@ int fake_begin_import(StoreSession *session, FakeData **ret) _must_check_;
 int fake_end_import(StoreSession *session, FakeData *draft, int result, const Slice *codes,
                     size_t n);
 
+/* ---- the audit's row of a change (audit.c) ----
+ * It goes in first, since the change itself cannot fail any more; fake_pop_audit() if it does. */
+
+int fake_audit_url(StoreSession *session, FakeData *data, const char *action, const Url *old,
+                   const Url *new) _must_check_;
+int fake_audit_user(StoreSession *session, FakeData *data, const char *action, const User *old,
+                    const User *new) _must_check_;
+int fake_audit_token(StoreSession *session, FakeData *data, const char *action, const Token *old,
+                     const Token *new) _must_check_;
+int fake_audit_event(StoreSession *session, FakeData *data, const Event *event) _must_check_;
+/* Makes or moves the row of the import that runs, in the import's draft. */
+int fake_audit_import(StoreSession *session, FakeData *data, const AuditCounts *more) _must_check_;
+int fake_audit_load(StoreSession *session, FakeData *data, const StoreTotals *was) _must_check_;
+
 /* ---- the verbs, by topic ---- */
 
 int fake_user_create(StoreSession *session, Arena *arena, const User *user, User *ret);
@@ -81,6 +95,10 @@ int fake_token_use(StoreSession *session, int64_t id, int64_t now_sec);
 int fake_token_revoke(StoreSession *session, int64_t id, int64_t now_sec);
 int fake_token_list(StoreSession *session, Arena *arena, const StoreQuery *query, Token **ret_rows,
                     size_t *ret_n);
+
+int fake_audit_list(StoreSession *session, Arena *arena, const StoreAuditQuery *query,
+                    Audit **ret_rows, size_t *ret_n);
+int fake_audit_tidy(StoreSession *session, int64_t before_sec, bool *ret_more);
 
 int fake_clicks_append(StoreSession *session, const StoreBatch *batch, uint64_t *ret_next_seq);
 int fake_offset_get(StoreSession *session, const uint8_t spool[STORE_SPOOL_ID_SIZE],

@@ -6,6 +6,20 @@
 
 #include "store/fake/session.h"
 
+static int create(StoreSession *session, FakeData *data, const Token *token, int64_t *ret_id) {
+        Token made = *token;
+        int r;
+
+        made.id = data->tokens.last_id + 1;
+        r = fake_audit_token(session, data, "create", NULL, &made);
+        if (r < 0)
+                return r;
+        r = fake_add_token(data, &made, ret_id);
+        if (r < 0)
+                fake_pop_audit(data);
+        return r;
+}
+
 int fake_token_create(StoreSession *session, const Token *token, int64_t *ret_id) {
         FakeData *data;
         int r;
@@ -16,7 +30,7 @@ int fake_token_create(StoreSession *session, const Token *token, int64_t *ret_id
         if (token->user_id != 0 && !fake_find(&data->users, token->user_id))
                 r = STORE_NO_USER;
         else
-                r = fake_add_token(data, token, ret_id);
+                r = create(session, data, token, ret_id);
         return fake_end_write(session, r, &SLICE_NONE, 0);
 }
 
@@ -70,6 +84,7 @@ int fake_token_use(StoreSession *session, int64_t id, int64_t now_sec) {
 }
 
 int fake_token_revoke(StoreSession *session, int64_t id, int64_t now_sec) {
+        const Token old = {.id = id}, new = {.id = id, .revoked_sec = now_sec};
         FakeData *data;
         Token *token;
         int r;
@@ -78,10 +93,11 @@ int fake_token_revoke(StoreSession *session, int64_t id, int64_t now_sec) {
         if (r < 0)
                 return r;
         token = fake_find(&data->tokens, id);
+        r = STORE_NOT_FOUND;
         if (token && token->revoked_sec == 0)
+                r = fake_audit_token(session, data, "revoke", &old, &new);
+        if (r == 0)
                 token->revoked_sec = now_sec;
-        else
-                r = STORE_NOT_FOUND;
         return fake_end_write(session, r, &SLICE_NONE, 0);
 }
 

@@ -237,7 +237,7 @@ static int check_new(const FakeData *data, const Url *url) {
         return fake_url_by_code(data, url->code) ? STORE_CODE_TAKEN : STORE_OK;
 }
 
-static int create(FakeData *data, const Url *url, Slice details, Url *ret) {
+static int create(StoreSession *session, FakeData *data, const Url *url, Slice details, Url *ret) {
         Url row = *url;
         int64_t id;
         int r;
@@ -245,15 +245,18 @@ static int create(FakeData *data, const Url *url, Slice details, Url *ret) {
         r = check_new(data, url);
         if (r != 0)
                 return r;
-        row.id = 0;
+        row.id = data->urls.last_id + 1;
         row.is_active = true;
         row.updated_sec = row.created_sec;
-        r = add_url(data, &row, &details, &id);
+        r = fake_audit_url(session, data, "create", NULL, &row);
         if (r < 0)
                 return r;
-        *ret = row;
-        ret->id = id;
-        return 0;
+        r = add_url(data, &row, &details, &id);
+        if (r < 0)
+                fake_pop_audit(data);
+        if (r == 0)
+                *ret = row;
+        return r;
 }
 
 int fake_url_create(StoreSession *session, const Url *url, Slice details, Url *ret) {
@@ -263,7 +266,7 @@ int fake_url_create(StoreSession *session, const Url *url, Slice details, Url *r
         r = fake_begin_write(session, &data);
         if (r < 0)
                 return r;
-        return fake_end_write(session, create(data, url, details, ret), &url->code, 1);
+        return fake_end_write(session, create(session, data, url, details, ret), &url->code, 1);
 }
 
 static int add_updated_events(FakeData *data, const Url *url, const StoreUrlChange *change) {
@@ -318,8 +321,32 @@ static int check(const FakeData *data, const FakeUrl *row, const StoreCondition 
         return store_condition_check(condition, &now);
 }
 
-static int update(FakeData *data, Arena *arena, int64_t id, const StoreUrlChange *change,
-                  Url *ret) {
+/* The row as it will be. */
+static int merge(FakeData *data, Arena *arena, const Url *row, const StoreUrlChange *change,
+                 Url *ret) {
+        Url shown = *row;
+
+        if (change->has_target) {
+                shown.target = change->target;
+                shown.location = change->location;
+        }
+        if (change->has_title)
+                shown.title = change->title;
+        if (change->has_active)
+                shown.is_active = change->is_active;
+        shown.updated_sec = change->now_sec;
+        return show(arena, data, &shown, ret);
+}
+
+static int audit_update(StoreSession *session, FakeData *data, const Url *row, const Url *new) {
+        Url old = *row;
+
+        old.user_id = fake_live_user(data, row->user_id);
+        return fake_audit_url(session, data, "update", &old, new);
+}
+
+static int update(StoreSession *session, FakeData *data, Arena *arena, int64_t id,
+                  const StoreUrlChange *change, Url *ret) {
         FakeUrl *row = fake_find(&data->urls, id);
         size_t n_events = data->events.n;
         Url shown;
@@ -330,21 +357,15 @@ static int update(FakeData *data, Arena *arena, int64_t id, const StoreUrlChange
         r = check(data, row, change->condition);
         if (r != 0)
                 return r;
-        shown = row->url;
-        if (change->has_target) {
-                shown.target = change->target;
-                shown.location = change->location;
+        if (merge(data, arena, &row->url, change, &shown) < 0 ||
+            audit_update(session, data, &row->url, &shown) < 0)
+                return -ENOMEM;
+        if (add_updated_events(data, &row->url, change) < 0) {
+                fake_pop_audit(data);
+                return -ENOMEM;
         }
-        if (change->has_title)
-                shown.title = change->title;
-        if (change->has_active)
-                shown.is_active = change->is_active;
-        shown.updated_sec = change->now_sec;
-        if (show(arena, data, &shown, &shown) < 0)
-                return -ENOMEM;
-        if (add_updated_events(data, &row->url, change) < 0)
-                return -ENOMEM;
         if (replace_texts(&row->url, &shown) < 0) {
+                fake_pop_audit(data);
                 fake_pop_events(data, data->events.n - n_events);
                 return -ENOMEM;
         }
@@ -363,8 +384,26 @@ int fake_url_update(StoreSession *session, Arena *arena, int64_t id, const Store
         r = fake_begin_write(session, &data);
         if (r < 0)
                 return r;
-        r = update(data, arena, id, change, ret);
+        r = update(session, data, arena, id, change, ret);
         return fake_end_write(session, r, r == 0 ? &ret->code : &SLICE_NONE, redirect_changes);
+}
+
+static int retire(StoreSession *session, FakeData *data, Url *url, int64_t now_sec, Slice details) {
+        Url new = *url;
+        int r;
+
+        new.is_active = false;
+        r = fake_audit_url(session, data, "delete", url, &new);
+        if (r < 0)
+                return r;
+        r = add_event(data, url, STORE_EVENT_DELETED, details, now_sec);
+        if (r < 0) {
+                fake_pop_audit(data);
+                return r;
+        }
+        url->is_active = false;
+        url->updated_sec = now_sec;
+        return 0;
 }
 
 int fake_url_retire(StoreSession *session, int64_t id, int64_t now_sec, Slice details,
@@ -381,11 +420,7 @@ int fake_url_retire(StoreSession *session, int64_t id, int64_t now_sec, Slice de
                 return fake_end_write(session, STORE_NOT_FOUND, &SLICE_NONE, 0);
         r = check(data, row, condition);
         if (r == 0)
-                r = add_event(data, &row->url, STORE_EVENT_DELETED, details, now_sec);
-        if (r == 0) {
-                row->url.is_active = false;
-                row->url.updated_sec = now_sec;
-        }
+                r = retire(session, data, &row->url, now_sec, details);
         return fake_end_write(session, r, &row->url.code, 1);
 }
 
@@ -427,6 +462,7 @@ static int import(FakeData *data, StoreUrlRow *rows, size_t n, bool with_events)
 
 int fake_urls_import(StoreSession *session, StoreUrlRow *rows, size_t n, bool with_events) {
         _cleanup_free_ Slice *codes = calloc(n + 1, sizeof(*codes));
+        AuditCounts added = {.urls = 0};
         size_t n_codes = 0;
         FakeData *draft;
         int r;
@@ -440,5 +476,8 @@ int fake_urls_import(StoreSession *session, StoreUrlRow *rows, size_t n, bool wi
         for (size_t i = 0; i < n; i++)
                 if (rows[i].result == STORE_OK)
                         codes[n_codes++] = rows[i].url.code;
+        added.urls = (int64_t)n_codes;
+        if (r == 0)
+                r = fake_audit_import(session, draft, &added);
         return fake_end_import(session, draft, r, codes, n_codes);
 }

@@ -34,7 +34,8 @@ static int find_clash(const FakeData *data, Slice username, Slice email, const U
         return STORE_OK;
 }
 
-static int create(FakeData *data, Arena *arena, const User *user, User *ret) {
+static int create(StoreSession *session, FakeData *data, Arena *arena, const User *user,
+                  User *ret) {
         User shown;
         int64_t id;
         int r;
@@ -45,10 +46,15 @@ static int create(FakeData *data, Arena *arena, const User *user, User *ret) {
         r = show(arena, user, &shown);
         if (r < 0)
                 return r;
-        r = fake_add_user(data, user, &id);
+        shown.id = data->users.last_id + 1;
+        r = fake_audit_user(session, data, "create", NULL, &shown);
         if (r < 0)
                 return r;
-        shown.id = id;
+        r = fake_add_user(data, user, &id);
+        if (r < 0) {
+                fake_pop_audit(data);
+                return r;
+        }
         *ret = shown;
         return 0;
 }
@@ -60,7 +66,7 @@ int fake_user_create(StoreSession *session, Arena *arena, const User *user, User
         r = fake_begin_write(session, &data);
         if (r < 0)
                 return r;
-        return fake_end_write(session, create(data, arena, user, ret), &SLICE_NONE, 0);
+        return fake_end_write(session, create(session, data, arena, user, ret), &SLICE_NONE, 0);
 }
 
 int fake_user_get(StoreSession *session, Arena *arena, int64_t id, User *ret) {
@@ -77,10 +83,36 @@ int fake_user_get(StoreSession *session, Arena *arena, int64_t id, User *ret) {
         return r;
 }
 
-static int update(FakeData *data, Arena *arena, int64_t id, const StoreUserChange *change,
-                  User *ret) {
-        User *user = fake_find(&data->users, id);
+static int replace_texts(User *user, const User *new) {
         Slice username, email;
+
+        if (fake_dup(new->username, &username) < 0)
+                return -ENOMEM;
+        if (fake_dup(new->email, &email) < 0) {
+                fake_slice_free(&username);
+                return -ENOMEM;
+        }
+        fake_replace(&user->username, &username);
+        fake_replace(&user->email, &email);
+        return 0;
+}
+
+static int replace(StoreSession *session, FakeData *data, User *user, const User *new) {
+        int r;
+
+        r = fake_audit_user(session, data, "update", user, new);
+        if (r < 0)
+                return r;
+        r = replace_texts(user, new);
+        if (r < 0)
+                fake_pop_audit(data);
+        return r;
+}
+
+static int update(StoreSession *session, FakeData *data, Arena *arena, int64_t id,
+                  const StoreUserChange *change, User *ret) {
+        bool is_named = change->username.data || change->email.data;
+        User *user = fake_find(&data->users, id);
         User shown;
         int r;
 
@@ -98,18 +130,11 @@ static int update(FakeData *data, Arena *arena, int64_t id, const StoreUserChang
         if (change->email.data)
                 shown.email = change->email;
         r = show(arena, &shown, &shown);
-        if (r < 0)
-                return r;
-        if (fake_dup(shown.username, &username) < 0)
-                return -ENOMEM;
-        if (fake_dup(shown.email, &email) < 0) {
-                fake_slice_free(&username);
-                return -ENOMEM;
-        }
-        fake_replace(&user->username, &username);
-        fake_replace(&user->email, &email);
-        *ret = shown;
-        return 0;
+        if (r == 0 && is_named)
+                r = replace(session, data, user, &shown);
+        if (r == 0)
+                *ret = shown;
+        return r;
 }
 
 int fake_user_update(StoreSession *session, Arena *arena, int64_t id, const StoreUserChange *change,
@@ -120,7 +145,8 @@ int fake_user_update(StoreSession *session, Arena *arena, int64_t id, const Stor
         r = fake_begin_write(session, &data);
         if (r < 0)
                 return r;
-        return fake_end_write(session, update(data, arena, id, change, ret), &SLICE_NONE, 0);
+        r = update(session, data, arena, id, change, ret);
+        return fake_end_write(session, r, &SLICE_NONE, 0);
 }
 
 int fake_user_delete(StoreSession *session, int64_t id, const StoreCondition *condition) {
@@ -133,6 +159,8 @@ int fake_user_delete(StoreSession *session, int64_t id, const StoreCondition *co
                 return r;
         user = fake_find(&data->users, id);
         r = user ? store_condition_check(condition, user) : STORE_NOT_FOUND;
+        if (r == 0)
+                r = fake_audit_user(session, data, "delete", user, NULL);
         if (r == 0)
                 fake_remove_user(data, user);
         return fake_end_write(session, r, &SLICE_NONE, 0);
@@ -190,13 +218,18 @@ static int import_row(FakeData *data, StoreUserRow *row) {
 }
 
 int fake_users_import(StoreSession *session, StoreUserRow *rows, size_t n) {
+        AuditCounts added = {.users = 0};
         FakeData *draft;
         int r;
 
         r = fake_begin_import(session, &draft);
         if (r < 0)
                 return r;
-        for (size_t i = 0; i < n && r == 0; i++)
+        for (size_t i = 0; i < n && r == 0; i++) {
                 r = import_row(draft, &rows[i]);
+                added.users += rows[i].result == STORE_OK;
+        }
+        if (r == 0)
+                r = fake_audit_import(session, draft, &added);
         return fake_end_import(session, draft, r, &SLICE_NONE, 0);
 }

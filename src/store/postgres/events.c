@@ -121,8 +121,10 @@ static int create(PgSession *s, const Event *event, Event *ret) {
         if (r == 0 && is_redirect)
                 r = pg_redirects_add(s, &(PgRedirects){row.url_id, pg_hour(row.timestamp_sec), 1},
                                      1);
-        if (r == 0)
-                r = pg_count(s, &(StoreTotals){.events = 1, .redirects = is_redirect});
+        if (r == 0 && is_redirect)
+                r = pg_audit_event(s, &row, &(StoreTotals){.events = 1, .redirects = 1});
+        else if (r == 0)
+                r = pg_count(s, &(StoreTotals){.events = 1});
         if (r == 0)
                 *ret = row;
         return r;

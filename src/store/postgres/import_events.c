@@ -116,6 +116,8 @@ static int copy_events(PgSession *s, const StoreEventRow *rows, size_t n, const 
         r = s->scratch.failed ? -ENOMEM : pg_copy(s, sql, buffer_slice(&s->scratch));
         if (r == 0)
                 r = pg_redirects_add(s, redirects, (size_t)moved.redirects);
+        if (r == 0)
+                r = pg_audit_import(s, &moved);
         return r < 0 ? r : pg_count(s, &moved);
 }
 

@@ -106,7 +106,7 @@ static int judge_users(PgIds *ids, StoreUserRow *rows, size_t n, const PGresult 
 static int copy_users(PgSession *s, const StoreUserRow *rows, size_t n) {
         static const char sql[] = "COPY users (id, username, email, created) FROM STDIN"
                                   " (FORMAT binary)";
-        int64_t n_users = 0;
+        StoreTotals moved = {.users = 0};
         int r;
 
         buffer_clear(&s->scratch);
@@ -118,12 +118,14 @@ static int copy_users(PgSession *s, const StoreUserRow *rows, size_t n) {
                 pg_put_text(&s->scratch, rows[i].user.username);
                 pg_put_text(&s->scratch, rows[i].user.email);
                 pg_put_number(&s->scratch, rows[i].user.created_sec);
-                n_users++;
+                moved.users++;
         }
-        if (n_users == 0)
+        if (moved.users == 0)
                 return 0;
         r = s->scratch.failed ? -ENOMEM : pg_copy(s, sql, buffer_slice(&s->scratch));
-        return r < 0 ? r : pg_count(s, &(StoreTotals){.users = n_users});
+        if (r == 0)
+                r = pg_audit_import(s, &moved);
+        return r < 0 ? r : pg_count(s, &moved);
 }
 
 static int import_users(PgSession *s, void *userdata, size_t n, void *initial) {
@@ -335,6 +337,8 @@ static int import_urls(PgSession *s, void *userdata, size_t n, void *import) {
                 return r;
         if (how->with_events)
                 r = copy_created(s, rows, n, &moved);
+        if (r == 0)
+                r = pg_audit_import(s, &(StoreTotals){.urls = moved.urls});
         return r < 0 ? r : pg_count(s, &moved);
 }
 

@@ -60,7 +60,8 @@ static int prepare_load(PgSession *s, bool replace) {
                 return r;
         if (!replace)
                 return totals.users + totals.urls + totals.events > 0 ? STORE_NOT_EMPTY : 0;
-        return pg_execute(s, SQL_EMPTY);
+        r = pg_execute(s, SQL_EMPTY);
+        return r < 0 ? r : pg_audit_load(s, &totals);
 }
 
 int pg_load_begin(StoreSession *session, bool replace) {

@@ -9,7 +9,7 @@
 
 #include "store/postgres/session.h"
 
-#define OLDEST_SCHEMA 1
+#define OLDEST_SCHEMA 3   /* the audit is written with each change */
 #define SLOTS         16u /* rows of totals */
 
 static int pg_open(Store *store) {
@@ -84,7 +84,8 @@ static int pg_ping(StoreSession *session) {
   .offset_list = pg_offset_list, .offset_delete = pg_offset_delete, .audit = pg_audit,          \
   .events_tidy = pg_events_tidy, .watch = pg_watch, .token_create = pg_token_create,            \
   .token_find = pg_token_find, .token_use = pg_token_use, .token_revoke = pg_token_revoke,      \
-  .token_list = pg_token_list, .import_rows = STORE_IMPORT_ROWS_MAX,                            \
+  .token_list = pg_token_list, .audit_list = pg_audit_list, .audit_tidy = pg_audit_tidy,        \
+  .import_rows = STORE_IMPORT_ROWS_MAX,                                                         \
  }
 
 const StoreOps store_postgres_ops[] = {POSTGRES_OPS("postgresql:"), POSTGRES_OPS("postgres:")};

@@ -158,8 +158,8 @@ static int send_due(PgSession *s, int *n) {
 /* *n: how many statements that makes. */
 static int send_statement(PgSession *s, PgStatement statement, const char *sql,
                           const PgParams *params, int *n) {
-        static const int formats[PG_PARAMS_MAX] = {BINARY, BINARY, BINARY, BINARY, BINARY,
-                                                   BINARY, BINARY, BINARY, BINARY, BINARY,
+        static const int formats[PG_PARAMS_MAX] = {BINARY, BINARY, BINARY, BINARY, BINARY, BINARY,
+                                                   BINARY, BINARY, BINARY, BINARY, BINARY, BINARY,
                                                    BINARY, BINARY, BINARY, BINARY};
         static const PgParams none = {.n = 0};
         char name[16];

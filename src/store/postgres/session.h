@@ -64,6 +64,13 @@ typedef enum PgStatement {
         STMT_TOKEN_USE,
         STMT_TOKEN_REVOKE,
         STMT_TOKEN_LIST,
+        STMT_AUDIT_INSERT,
+        STMT_AUDIT_COUNT,
+        STMT_AUDIT_BEGIN,
+        STMT_AUDIT_IMPORT,
+        STMT_AUDIT_LIST,
+        STMT_AUDIT_OBJECT,
+        STMT_AUDIT_TIDY,
         STMT_N,
 } PgStatement;
 
@@ -154,7 +161,7 @@ void pg_timeline_load(Store *store);
 
 /* ---- parameters and results (values.c) ---- */
 
-#define PG_PARAMS_MAX 14
+#define PG_PARAMS_MAX 16
 
 typedef struct PgParams {
         int n;
@@ -304,6 +311,20 @@ int64_t pg_spool_key(const uint8_t spool[STORE_SPOOL_ID_SIZE]);
 
 int pg_url_read(const PGresult *result, int row, int column, Arena *arena, void *ret_row);
 
+/* ---- the audit's row of a change (audit.c): see store_note_...() ---- */
+
+/* moved: the totals, in the same statement, so it is the last one; NULL: they stay. */
+int pg_audit_url(PgSession *s, const char *action, const Url *old, const Url *new,
+                 const StoreTotals *moved) _must_check_;
+int pg_audit_user(PgSession *s, const char *action, const User *old, const User *new,
+                  const StoreTotals *moved) _must_check_;
+int pg_audit_token(PgSession *s, const char *action, const Token *old,
+                   const Token *new) _must_check_;
+int pg_audit_event(PgSession *s, const Event *event, const StoreTotals *moved) _must_check_;
+/* Makes or moves the row of the import that runs. */
+int pg_audit_import(PgSession *s, const StoreTotals *moved) _must_check_;
+int pg_audit_load(PgSession *s, const StoreTotals *was) _must_check_;
+
 /* ---- the verbs, by topic ---- */
 
 int pg_user_create(StoreSession *session, Arena *arena, const User *user, User *ret);
@@ -341,6 +362,10 @@ int pg_token_use(StoreSession *session, int64_t id, int64_t now_sec);
 int pg_token_revoke(StoreSession *session, int64_t id, int64_t now_sec);
 int pg_token_list(StoreSession *session, Arena *arena, const StoreQuery *query, Token **ret_rows,
                   size_t *ret_n);
+
+int pg_audit_list(StoreSession *session, Arena *arena, const StoreAuditQuery *query,
+                  Audit **ret_rows, size_t *ret_n);
+int pg_audit_tidy(StoreSession *session, int64_t before_sec, bool *ret_more);
 
 int pg_load_begin(StoreSession *session, bool replace);
 int pg_load_end(StoreSession *session, bool commit);

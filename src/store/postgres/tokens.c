@@ -36,6 +36,7 @@ static int insert(PgSession *s, const Token *token, int64_t *ret_id) {
                         " $6::bigint WHERE $1::bigint IS NULL OR EXISTS"
                         " (SELECT 1 FROM users WHERE id = $1::bigint) RETURNING id";
         PgParams params = {.n = 0};
+        Token made = *token;
         int r;
 
         pg_add_id(&params, token->user_id);
@@ -45,7 +46,10 @@ static int insert(PgSession *s, const Token *token, int64_t *ret_id) {
         pg_add_number(&params, token->created_sec);
         pg_add_id(&params, token->expires_sec);
         r = pg_run_number(s, STMT_TOKEN_INSERT, sql, &params, ret_id);
-        return r == STORE_NOT_FOUND ? STORE_NO_USER : r;
+        if (r != 0)
+                return r == STORE_NOT_FOUND ? STORE_NO_USER : r;
+        made.id = *ret_id;
+        return pg_audit_token(s, "create", NULL, &made);
 }
 
 int pg_token_create(StoreSession *session, const Token *token, int64_t *ret_id) {
@@ -82,32 +86,41 @@ int pg_token_find(StoreSession *session, Arena *arena, const uint8_t *digest, To
 
 /* Sets one of the times of a token. STORE_NOT_FOUND: none has the id, or none that the statement
  * wants. */
-static int set_time(StoreSession *session, PgStatement place, const char *sql, int64_t id,
-                    int64_t now_sec) {
-        PgSession *s = pg_session(session);
+static int set_time(PgSession *s, PgStatement place, const char *sql, int64_t id, int64_t now_sec) {
         PgParams params = {.n = 0};
+
+        pg_add_number(&params, id);
+        pg_add_number(&params, now_sec);
+        return pg_run_number(s, place, sql, &params, NULL);
+}
+
+int pg_token_use(StoreSession *session, int64_t id, int64_t now_sec) {
+        static const char sql[] = "UPDATE tokens SET used = greatest(coalesce(used, 0), $2::bigint)"
+                                  " WHERE id = $1::bigint RETURNING id";
+        PgSession *s = pg_session(session);
         int r;
 
         r = pg_begin_write(s, WRITER_CLIENT);
         if (r < 0)
                 return r;
-        pg_add_number(&params, id);
-        pg_add_number(&params, now_sec);
-        return pg_end_write(s, pg_run_number(s, place, sql, &params, NULL), &SLICE_NONE, 0);
-}
-
-int pg_token_use(StoreSession *session, int64_t id, int64_t now_sec) {
-        return set_time(session, STMT_TOKEN_USE,
-                        "UPDATE tokens SET used = greatest(coalesce(used, 0), $2::bigint)"
-                        " WHERE id = $1::bigint RETURNING id",
-                        id, now_sec);
+        r = set_time(s, STMT_TOKEN_USE, sql, id, now_sec);
+        return pg_end_write(s, r, &SLICE_NONE, 0);
 }
 
 int pg_token_revoke(StoreSession *session, int64_t id, int64_t now_sec) {
-        return set_time(session, STMT_TOKEN_REVOKE,
-                        "UPDATE tokens SET revoked = $2::bigint WHERE id = $1::bigint"
-                        " AND revoked IS NULL RETURNING id",
-                        id, now_sec);
+        static const char sql[] = "UPDATE tokens SET revoked = $2::bigint WHERE id = $1::bigint"
+                                  " AND revoked IS NULL RETURNING id";
+        const Token old = {.id = id}, new = {.id = id, .revoked_sec = now_sec};
+        PgSession *s = pg_session(session);
+        int r;
+
+        r = pg_begin_write(s, WRITER_CLIENT);
+        if (r < 0)
+                return r;
+        r = set_time(s, STMT_TOKEN_REVOKE, sql, id, now_sec);
+        if (r == 0)
+                r = pg_audit_token(s, "revoke", &old, &new);
+        return pg_end_write(s, r, &SLICE_NONE, 0);
 }
 
 int pg_token_list(StoreSession *session, Arena *arena, const StoreQuery *query, Token **ret_rows,

@@ -81,7 +81,8 @@ static int create(PgSession *s, const Url *url, Slice details, Url *ret) {
         if (r == STORE_NOT_FOUND)
                 return -EBUSY;
         if (r == 0)
-                r = pg_count(s, &(StoreTotals){.urls = 1, .active_urls = 1, .events = 1});
+                r = pg_audit_url(s, "create", NULL, &row,
+                                 &(StoreTotals){.urls = 1, .active_urls = 1, .events = 1});
         if (r == 0)
                 *ret = row;
         return r;
@@ -169,8 +170,8 @@ static int write_row(PgSession *s, const Url *url, int32_t type, const Slice *de
 static int update(PgSession *s, Arena *arena, int64_t id, const StoreUrlChange *change, Url *ret) {
         StoreTotals moved = {.users = 0};
         Slice details[3];
-        bool was_active;
         size_t n = 0;
+        Url old;
         int r;
 
         r = lock_row(s, arena, id, ret);
@@ -178,7 +179,7 @@ static int update(PgSession *s, Arena *arena, int64_t id, const StoreUrlChange *
                 r = store_condition_check(change->condition, ret);
         if (r != 0)
                 return r;
-        was_active = ret->is_active;
+        old = *ret;
         r = merge(arena, change, ret);
         if (r < 0)
                 return r;
@@ -189,11 +190,11 @@ static int update(PgSession *s, Arena *arena, int64_t id, const StoreUrlChange *
         if (change->has_active)
                 details[n++] = change->active_details;
         r = write_row(s, ret, TYPE_UPDATED, details, n);
-        if (r < 0 || (n == 0 && was_active == ret->is_active))
+        if (r < 0)
                 return r;
-        moved.active_urls = ret->is_active - was_active;
+        moved.active_urls = ret->is_active - old.is_active;
         moved.events = (int64_t)n;
-        return pg_count(s, &moved);
+        return pg_audit_url(s, "update", &old, ret, n > 0 ? &moved : NULL);
 }
 
 int pg_url_update(StoreSession *session, Arena *arena, int64_t id, const StoreUrlChange *change,
@@ -215,6 +216,8 @@ int pg_url_update(StoreSession *session, Arena *arena, int64_t id, const StoreUr
 
 static int retire(PgSession *s, Arena *scratch, Url *url, int64_t now_sec, Slice details,
                   const StoreCondition *condition) {
+        const StoreTotals moved = {.active_urls = -1, .events = 1};
+        Url old;
         int r;
 
         r = lock_row(s, scratch, url->id, url);
@@ -225,10 +228,11 @@ static int retire(PgSession *s, Arena *scratch, Url *url, int64_t now_sec, Slice
         r = store_condition_check(condition, url);
         if (r != 0)
                 return r;
+        old = *url;
         url->is_active = false;
         url->updated_sec = now_sec;
         r = write_row(s, url, TYPE_DELETED, &details, 1);
-        return r < 0 ? r : pg_count(s, &(StoreTotals){.active_urls = -1, .events = 1});
+        return r < 0 ? r : pg_audit_url(s, "delete", &old, url, &moved);
 }
 
 int pg_url_retire(StoreSession *session, int64_t id, int64_t now_sec, Slice details,

@@ -96,7 +96,7 @@ static int create(PgSession *s, Arena *arena, const User *user, User *ret) {
         if (r == STORE_NOT_FOUND)
                 return -EBUSY;
         if (r == 0)
-                r = pg_count(s, &(StoreTotals){.users = 1});
+                r = pg_audit_user(s, "create", NULL, &row, &(StoreTotals){.users = 1});
         if (r == 0)
                 *ret = row;
         return r;
@@ -125,13 +125,19 @@ static int taken_of(const PgSession *s, int r) {
         return strcmp(s->constraint, "users_email") == 0 ? STORE_EMAIL_TAKEN : r;
 }
 
+/* The row is locked before it is read, so that its old texts are those that the change replaces. */
 static int update(PgSession *s, Arena *arena, int64_t id, const StoreUserChange *change,
                   User *ret) {
-        static const char sql[] = "UPDATE users SET username = coalesce($2::text, username),"
-                                  " email = coalesce($3::text, email) WHERE id = $1::bigint"
-                                  " RETURNING id, username, email, created";
+        static const char sql[] =
+                        "WITH o AS (SELECT id, username, email, created FROM users"
+                        " WHERE id = $1::bigint FOR UPDATE)"
+                        " UPDATE users AS u SET username = coalesce($2::text, o.username),"
+                        " email = coalesce($3::text, o.email) FROM o WHERE u.id = o.id"
+                        " RETURNING u.id, u.username, u.email, u.created,"
+                        " o.id, o.username, o.email, o.created";
         _cleanup_(pg_clear_p) PGresult *result = NULL;
         PgParams params = {.n = 0};
+        User old;
         int r;
 
         pg_add_number(&params, id);
@@ -140,7 +146,12 @@ static int update(PgSession *s, Arena *arena, int64_t id, const StoreUserChange 
         r = pg_run(s, STMT_USER_UPDATE, sql, &params, &result);
         if (r < 0)
                 return taken_of(s, r);
-        return PQntuples(result) == 0 ? STORE_NOT_FOUND : read_user(result, 0, 0, arena, ret);
+        if (PQntuples(result) == 0)
+                return STORE_NOT_FOUND;
+        r = read_user(result, 0, 0, arena, ret);
+        if (r == 0)
+                r = read_user(result, 0, 4, arena, &old);
+        return r < 0 ? r : pg_audit_user(s, "update", &old, ret, NULL);
 }
 
 /* The first of the two that clashes is named, which the violated index alone does not tell. */
@@ -217,27 +228,41 @@ int pg_user_update(StoreSession *session, Arena *arena, int64_t id, const StoreU
         return r;
 }
 
-static int remove_user(PgSession *s, int64_t id) {
-        static const char sql[] = "DELETE FROM users WHERE id = $1::bigint RETURNING id";
+static int remove_user(PgSession *s, Arena *scratch, int64_t id) {
+        static const char sql[] = "DELETE FROM users WHERE id = $1::bigint"
+                                  " RETURNING id, username, email, created";
+        _cleanup_(pg_clear_p) PGresult *result = NULL;
         PgParams params = {.n = 0};
+        User user;
         int r;
 
         pg_add_number(&params, id);
-        r = pg_run_number(s, STMT_USER_DELETE, sql, &params, NULL);
-        return r == 0 ? pg_count(s, &(StoreTotals){.users = -1}) : r;
+        r = pg_run(s, STMT_USER_DELETE, sql, &params, &result);
+        if (r < 0)
+                return r;
+        if (PQntuples(result) == 0)
+                return STORE_NOT_FOUND;
+        r = read_user(result, 0, 0, scratch, &user);
+        if (r < 0)
+                return r;
+        return pg_audit_user(s, "delete", &user, NULL, &(StoreTotals){.users = -1});
 }
 
 int pg_user_delete(StoreSession *session, int64_t id, const StoreCondition *condition) {
         PgSession *s = pg_session(session);
+        Arena scratch;
         int r;
 
         r = pg_begin_write(s, WRITER_CLIENT);
         if (r < 0)
                 return r;
+        arena_init(&scratch, 0);
         r = check(s, id, condition);
         if (r == 0)
-                r = remove_user(s, id);
-        return pg_end_write(s, r, &SLICE_NONE, 0);
+                r = remove_user(s, &scratch, id);
+        r = pg_end_write(s, r, &SLICE_NONE, 0);
+        arena_done(&scratch);
+        return r;
 }
 
 /* ---- lists ---- */

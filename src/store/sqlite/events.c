@@ -122,6 +122,8 @@ static int create(SqliteSession *s, const Event *event, Event *ret) {
         if (r != 0)
                 return r;
         r = sqlite_totals_save(s, &totals);
+        if (r == 0 && type == TYPE_REDIRECT)
+                r = sqlite_audit_event(s, &row);
         if (r == 0)
                 *ret = row;
         return r;
@@ -171,13 +173,18 @@ static int import_row(SqliteSession *s, SqliteTotals *totals, StoreEventRow *row
 }
 
 static int import(SqliteSession *s, StoreEventRow *rows, size_t n) {
+        AuditCounts added = {.events = 0};
         SqliteTotals totals;
         int r;
 
         r = sqlite_totals_load(s, &totals);
-        for (size_t i = 0; i < n && r == 0; i++)
+        for (size_t i = 0; i < n && r == 0; i++) {
                 r = import_row(s, &totals, &rows[i]);
-        return r < 0 ? r : sqlite_totals_save(s, &totals);
+                added.events += rows[i].result == STORE_OK;
+        }
+        if (r == 0)
+                r = sqlite_totals_save(s, &totals);
+        return r < 0 ? r : sqlite_audit_import(s, &added);
 }
 
 int sqlite_events_import(StoreSession *session, StoreEventRow *rows, size_t n) {

@@ -19,6 +19,7 @@ static const char SQL_EMPTY[] =
 
 static int prepare_load(SqliteSession *s, bool replace) {
         SqliteTotals totals;
+        StoreTotals was;
         int r;
 
         r = sqlite_totals_load(s, &totals);
@@ -26,9 +27,12 @@ static int prepare_load(SqliteSession *s, bool replace) {
                 return r;
         if (!replace)
                 return totals.n.users + totals.n.urls + totals.n.events > 0 ? STORE_NOT_EMPTY : 0;
+        was = totals.n;
         totals.n = (StoreTotals){.users = 0};
         r = sqlite_execute(s, SQL_EMPTY);
-        return r < 0 ? r : sqlite_totals_save(s, &totals);
+        if (r == 0)
+                r = sqlite_totals_save(s, &totals);
+        return r < 0 ? r : sqlite_audit_load(s, &was);
 }
 
 int sqlite_load_begin(StoreSession *session, bool replace) {

@@ -63,6 +63,12 @@ typedef enum SqliteStatement {
         STMT_TOKEN_USE,
         STMT_TOKEN_REVOKE,
         STMT_TOKEN_LIST,
+        STMT_AUDIT_INSERT,
+        STMT_AUDIT_ID,
+        STMT_AUDIT_IMPORT,
+        STMT_AUDIT_LIST,
+        STMT_AUDIT_OBJECT,
+        STMT_AUDIT_TIDY,
         STMT_N,
 } SqliteStatement;
 
@@ -200,6 +206,18 @@ int sqlite_url_exists(SqliteSession *s, int64_t id) _must_check_;
 /* STORE_NOT_FOUND. A user that is gone is 0. */
 int sqlite_url_row(SqliteSession *s, Arena *arena, int64_t id, Url *ret) _must_check_;
 
+/* The audit's row of a change: see store_note_...(). */
+int sqlite_audit_url(SqliteSession *s, const char *action, const Url *old,
+                     const Url *new) _must_check_;
+int sqlite_audit_user(SqliteSession *s, const char *action, const User *old,
+                      const User *new) _must_check_;
+int sqlite_audit_token(SqliteSession *s, const char *action, const Token *old,
+                       const Token *new) _must_check_;
+int sqlite_audit_event(SqliteSession *s, const Event *event) _must_check_;
+/* Makes or moves the row of the import that runs; with no rows it does nothing. */
+int sqlite_audit_import(SqliteSession *s, const AuditCounts *more) _must_check_;
+int sqlite_audit_load(SqliteSession *s, const StoreTotals *was) _must_check_;
+
 /* ---- the verbs, by topic ---- */
 
 int sqlite_user_create(StoreSession *session, Arena *arena, const User *user, User *ret);
@@ -238,6 +256,10 @@ int sqlite_token_use(StoreSession *session, int64_t id, int64_t now_sec);
 int sqlite_token_revoke(StoreSession *session, int64_t id, int64_t now_sec);
 int sqlite_token_list(StoreSession *session, Arena *arena, const StoreQuery *query,
                       Token **ret_rows, size_t *ret_n);
+
+int sqlite_audit_list(StoreSession *session, Arena *arena, const StoreAuditQuery *query,
+                      Audit **ret_rows, size_t *ret_n);
+int sqlite_audit_tidy(StoreSession *session, int64_t before_sec, bool *ret_more);
 
 int sqlite_load_begin(StoreSession *session, bool replace);
 int sqlite_load_end(StoreSession *session, bool commit);

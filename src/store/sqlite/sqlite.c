@@ -9,7 +9,7 @@
 
 #include "store/sqlite/session.h"
 
-#define OLDEST_SCHEMA 1
+#define OLDEST_SCHEMA 3 /* the audit is written with each change */
 
 static int sqlite_open(Store *store) {
         SqliteStore *shared;
@@ -77,6 +77,8 @@ const StoreOps store_sqlite_ops = {
                 .token_use = sqlite_token_use,
                 .token_revoke = sqlite_token_revoke,
                 .token_list = sqlite_token_list,
+                .audit_list = sqlite_audit_list,
+                .audit_tidy = sqlite_audit_tidy,
                 .url_create = sqlite_url_create,
                 .url_get = sqlite_url_get,
                 .url_get_by_code = sqlite_url_get_by_code,

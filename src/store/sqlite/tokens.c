@@ -33,6 +33,7 @@ static int insert(SqliteSession *s, const Token *token, int64_t *ret_id) {
         static const char sql[] = "INSERT INTO tokens (user_id, digest, name, scopes, created,"
                                   " expires) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
         sqlite3_stmt *statement;
+        Token made;
         int r;
 
         if (token->user_id != 0) {
@@ -50,9 +51,11 @@ static int insert(SqliteSession *s, const Token *token, int64_t *ret_id) {
         sqlite_bind_number(statement, 5, token->created_sec);
         sqlite_bind_id(statement, 6, token->expires_sec);
         r = sqlite_run(s, statement);
-        if (r == 0)
-                *ret_id = sqlite3_last_insert_rowid(s->db);
-        return r;
+        if (r < 0)
+                return r;
+        made = *token;
+        made.id = *ret_id = sqlite3_last_insert_rowid(s->db);
+        return sqlite_audit_token(s, "create", NULL, &made);
 }
 
 int sqlite_token_create(StoreSession *session, const Token *token, int64_t *ret_id) {
@@ -91,36 +94,47 @@ int sqlite_token_find(StoreSession *session, Arena *arena, const uint8_t *digest
 
 /* Sets one of the times of a token. STORE_NOT_FOUND: none has the id, or none that the statement
  * wants. */
-static int set_time(StoreSession *session, unsigned place, const char *sql, int64_t id,
+static int set_time(SqliteSession *s, unsigned place, const char *sql, int64_t id,
                     int64_t now_sec) {
-        SqliteSession *s = sqlite_session(session);
         sqlite3_stmt *statement;
+        int r;
+
+        r = sqlite_statement(s, place, sql, &statement);
+        if (r < 0)
+                return r;
+        sqlite_bind_number(statement, 1, id);
+        sqlite_bind_number(statement, 2, now_sec);
+        r = sqlite_run(s, statement);
+        return r == 0 && sqlite3_changes(s->db) == 0 ? STORE_NOT_FOUND : r;
+}
+
+int sqlite_token_use(StoreSession *session, int64_t id, int64_t now_sec) {
+        static const char sql[] =
+                        "UPDATE tokens SET used = max(coalesce(used, 0), ?2) WHERE id = ?1";
+        SqliteSession *s = sqlite_session(session);
         int r;
 
         r = sqlite_begin_write(s, WRITER_CLIENT);
         if (r < 0)
                 return r;
-        r = sqlite_statement(s, place, sql, &statement);
-        if (r == 0) {
-                sqlite_bind_number(statement, 1, id);
-                sqlite_bind_number(statement, 2, now_sec);
-                r = sqlite_run(s, statement);
-        }
-        if (r == 0 && sqlite3_changes(s->db) == 0)
-                r = STORE_NOT_FOUND;
+        r = set_time(s, STMT_TOKEN_USE, sql, id, now_sec);
         return sqlite_end_write(s, r, &SLICE_NONE, 0);
 }
 
-int sqlite_token_use(StoreSession *session, int64_t id, int64_t now_sec) {
-        return set_time(session, STMT_TOKEN_USE,
-                        "UPDATE tokens SET used = max(coalesce(used, 0), ?2) WHERE id = ?1", id,
-                        now_sec);
-}
-
 int sqlite_token_revoke(StoreSession *session, int64_t id, int64_t now_sec) {
-        return set_time(session, STMT_TOKEN_REVOKE,
-                        "UPDATE tokens SET revoked = ?2 WHERE id = ?1 AND revoked IS NULL", id,
-                        now_sec);
+        static const char sql[] =
+                        "UPDATE tokens SET revoked = ?2 WHERE id = ?1 AND revoked IS NULL";
+        const Token old = {.id = id}, new = {.id = id, .revoked_sec = now_sec};
+        SqliteSession *s = sqlite_session(session);
+        int r;
+
+        r = sqlite_begin_write(s, WRITER_CLIENT);
+        if (r < 0)
+                return r;
+        r = set_time(s, STMT_TOKEN_REVOKE, sql, id, now_sec);
+        if (r == 0)
+                r = sqlite_audit_token(s, "revoke", &old, &new);
+        return sqlite_end_write(s, r, &SLICE_NONE, 0);
 }
 
 int sqlite_token_list(StoreSession *session, Arena *arena, const StoreQuery *query,

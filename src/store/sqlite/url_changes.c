@@ -103,6 +103,8 @@ static int create(SqliteSession *s, const Url *url, Slice details, Url *ret) {
                 return r;
         r = sqlite_totals_save(s, &totals);
         if (r == 0)
+                r = sqlite_audit_url(s, "create", NULL, &row);
+        if (r == 0)
                 *ret = row;
         return r;
 }
@@ -148,13 +150,18 @@ static int import_row(SqliteSession *s, SqliteTotals *totals, StoreUrlRow *row, 
 
 /* scratch: for the events' details; NULL: no events. */
 static int import(SqliteSession *s, StoreUrlRow *rows, size_t n, Arena *scratch) {
+        AuditCounts added = {.urls = 0};
         SqliteTotals totals;
         int r;
 
         r = sqlite_totals_load(s, &totals);
-        for (size_t i = 0; i < n && r == 0; i++)
+        for (size_t i = 0; i < n && r == 0; i++) {
                 r = import_row(s, &totals, &rows[i], scratch);
-        return r < 0 ? r : sqlite_totals_save(s, &totals);
+                added.urls += rows[i].result == STORE_OK;
+        }
+        if (r == 0)
+                r = sqlite_totals_save(s, &totals);
+        return r < 0 ? r : sqlite_audit_import(s, &added);
 }
 
 int sqlite_urls_import(StoreSession *session, StoreUrlRow *rows, size_t n, bool with_events) {
@@ -243,7 +250,7 @@ static int add_updated_events(SqliteSession *s, SqliteTotals *totals, const Url 
 static int update(SqliteSession *s, Arena *arena, int64_t id, const StoreUrlChange *change,
                   Url *ret) {
         SqliteTotals totals;
-        bool was_active;
+        Url old;
         int r;
 
         r = sqlite_url_row(s, arena, id, ret);
@@ -251,7 +258,7 @@ static int update(SqliteSession *s, Arena *arena, int64_t id, const StoreUrlChan
                 r = store_condition_check(change->condition, ret);
         if (r != 0)
                 return r;
-        was_active = ret->is_active;
+        old = *ret;
         r = merge(arena, change, ret);
         if (r < 0)
                 return r;
@@ -261,9 +268,11 @@ static int update(SqliteSession *s, Arena *arena, int64_t id, const StoreUrlChan
         r = sqlite_totals_load(s, &totals);
         if (r < 0)
                 return r;
-        totals.n.active_urls += ret->is_active - was_active;
+        totals.n.active_urls += ret->is_active - old.is_active;
         r = add_updated_events(s, &totals, ret, change);
-        return r < 0 ? r : sqlite_totals_save(s, &totals);
+        if (r == 0)
+                r = sqlite_totals_save(s, &totals);
+        return r < 0 ? r : sqlite_audit_url(s, "update", &old, ret);
 }
 
 int sqlite_url_update(StoreSession *session, Arena *arena, int64_t id, const StoreUrlChange *change,
@@ -286,6 +295,7 @@ int sqlite_url_update(StoreSession *session, Arena *arena, int64_t id, const Sto
 static int retire(SqliteSession *s, Arena *scratch, Url *url, const Event *event,
                   const StoreCondition *condition) {
         SqliteTotals totals;
+        Url old;
         int r;
 
         r = sqlite_url_row(s, scratch, url->id, url);
@@ -296,6 +306,7 @@ static int retire(SqliteSession *s, Arena *scratch, Url *url, const Event *event
         r = store_condition_check(condition, url);
         if (r != 0)
                 return r;
+        old = *url;
         url->is_active = false;
         url->updated_sec = event->timestamp_sec;
         r = write_row(s, url);
@@ -306,7 +317,9 @@ static int retire(SqliteSession *s, Arena *scratch, Url *url, const Event *event
                 return r;
         totals.n.active_urls--;
         r = add_event(s, &totals, url, TYPE_DELETED, event);
-        return r < 0 ? r : sqlite_totals_save(s, &totals);
+        if (r == 0)
+                r = sqlite_totals_save(s, &totals);
+        return r < 0 ? r : sqlite_audit_url(s, "delete", &old, url);
 }
 
 int sqlite_url_retire(StoreSession *session, int64_t id, int64_t now_sec, Slice details,

@@ -141,6 +141,8 @@ static int create(SqliteSession *s, Arena *arena, const User *user, User *ret) {
                 return r;
         r = sqlite_totals_save(s, &totals);
         if (r == 0)
+                r = sqlite_audit_user(s, "create", NULL, &row);
+        if (r == 0)
                 *ret = row;
         return r;
 }
@@ -163,6 +165,7 @@ static int update(SqliteSession *s, Arena *arena, int64_t id, const StoreUserCha
                   User *ret) {
         static const char sql[] = "UPDATE users SET username = ?2, email = ?3 WHERE id = ?1";
         sqlite3_stmt *statement;
+        User old;
         int r;
 
         r = get(s, arena, id, ret);
@@ -170,6 +173,7 @@ static int update(SqliteSession *s, Arena *arena, int64_t id, const StoreUserCha
                 r = store_condition_check(change->condition, ret);
         if (r != 0)
                 return r;
+        old = *ret;
         r = find_clash(s, change->username, change->email, id);
         if (r != 0)
                 return r;
@@ -185,7 +189,8 @@ static int update(SqliteSession *s, Arena *arena, int64_t id, const StoreUserCha
         sqlite_bind_number(statement, 1, id);
         sqlite_bind_text(statement, 2, ret->username);
         sqlite_bind_text(statement, 3, ret->email);
-        return sqlite_run(s, statement);
+        r = sqlite_run(s, statement);
+        return r < 0 ? r : sqlite_audit_user(s, "update", &old, ret);
 }
 
 /* A change of nothing. */
@@ -219,11 +224,18 @@ int sqlite_user_update(StoreSession *session, Arena *arena, int64_t id,
         return r;
 }
 
-static int remove_user(SqliteSession *s, int64_t id) {
+static int remove_user(SqliteSession *s, Arena *scratch, int64_t id,
+                       const StoreCondition *condition) {
         sqlite3_stmt *statement;
         SqliteTotals totals;
+        User user;
         int r;
 
+        r = get(s, scratch, id, &user);
+        if (r == 0)
+                r = store_condition_check(condition, &user);
+        if (r != 0)
+                return r;
         r = sqlite_statement(s, STMT_USER_DELETE, "DELETE FROM users WHERE id = ?1", &statement);
         if (r < 0)
                 return r;
@@ -231,41 +243,27 @@ static int remove_user(SqliteSession *s, int64_t id) {
         r = sqlite_run(s, statement);
         if (r < 0)
                 return r;
-        if (sqlite3_changes(s->db) == 0)
-                return STORE_NOT_FOUND;
         r = sqlite_totals_load(s, &totals);
         if (r < 0)
                 return r;
         totals.n.users--;
-        return sqlite_totals_save(s, &totals);
-}
-
-static int check(SqliteSession *s, int64_t id, const StoreCondition *condition) {
-        Arena scratch;
-        User row;
-        int r;
-
-        if (!condition)
-                return 0;
-        arena_init(&scratch, 0);
-        r = get(s, &scratch, id, &row);
-        if (r == 0)
-                r = store_condition_check(condition, &row);
-        arena_done(&scratch);
-        return r;
+        r = sqlite_totals_save(s, &totals);
+        return r < 0 ? r : sqlite_audit_user(s, "delete", &user, NULL);
 }
 
 int sqlite_user_delete(StoreSession *session, int64_t id, const StoreCondition *condition) {
         SqliteSession *s = sqlite_session(session);
+        Arena scratch;
         int r;
 
         r = sqlite_begin_write(s, WRITER_CLIENT);
         if (r < 0)
                 return r;
-        r = check(s, id, condition);
-        if (r == 0)
-                r = remove_user(s, id);
-        return sqlite_end_write(s, r, &SLICE_NONE, 0);
+        arena_init(&scratch, 0);
+        r = remove_user(s, &scratch, id, condition);
+        r = sqlite_end_write(s, r, &SLICE_NONE, 0);
+        arena_done(&scratch);
+        return r;
 }
 
 /* ---- lists ---- */
@@ -312,6 +310,7 @@ int sqlite_user_list(StoreSession *session, Arena *arena, const StoreQuery *quer
 /* ---- import ---- */
 
 static int import(SqliteSession *s, StoreUserRow *rows, size_t n) {
+        AuditCounts added = {.users = 0};
         SqliteTotals totals;
         int r;
 
@@ -327,9 +326,12 @@ static int import(SqliteSession *s, StoreUserRow *rows, size_t n) {
                 r = insert(s, &totals, &row);
                 if (r == 0)
                         rows[i].user.id = row.id;
+                added.users += r == 0;
                 rows[i].result = r < 0 ? STORE_REFUSED : (StoreResult)r;
         }
-        return r < 0 ? r : sqlite_totals_save(s, &totals);
+        if (r >= 0)
+                r = sqlite_totals_save(s, &totals);
+        return r < 0 ? r : sqlite_audit_import(s, &added);
 }
 
 int sqlite_users_import(StoreSession *session, StoreUserRow *rows, size_t n) {

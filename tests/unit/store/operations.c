@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "basic/number.h"
 #include "unit/store/operations.h"
 
 #define TARGET S("https://x.example/a-path-that-needs-some-memory")
@@ -309,6 +310,22 @@ static int tokens(StoreSession *session, Arena *arena) {
         return r == 0 ? store_token_list(session, arena, &query, &rows, &n_rows) : r;
 }
 
+static int audit_rows(StoreSession *session, Arena *arena) {
+        StoreAuditQuery query = {.limit = 5};
+        Audit *rows;
+        bool more;
+        size_t n;
+        int r;
+
+        r = store_audit_list(session, arena, &query, &rows, &n);
+        query.kind = S("url");
+        query.object_id = 1;
+        if (r == 0)
+                r = store_audit_list(session, arena, &query, &rows, &n);
+        /* Nothing is that old: what was written is counted by assert_sound(). */
+        return r == 0 ? store_audit_tidy(session, 1, &more) : r;
+}
+
 const Operation operations[] = {
                 {"user_create", user_create},
                 {"user_get", user_get},
@@ -329,6 +346,7 @@ const Operation operations[] = {
                 {"event_list", event_list},
                 {"events_import", events_import},
                 {"tokens", tokens},
+                {"audit_rows", audit_rows},
                 {"load", load},
                 {"totals", totals},
                 {"clicks_append", clicks_append},
@@ -351,6 +369,58 @@ void make_base(StoreSession *session, Arena *arena) {
         assert_int_equal(clicks_append(session, arena), 0);
 }
 
+/* The number behind `"NAME":`. */
+static int64_t count_of(Slice fields, Slice name) {
+        ptrdiff_t at = slice_search(fields, name);
+        Slice rest, digits;
+        int64_t n = -1;
+
+        assert_true(at >= 0);
+        rest = slice_from(fields, (size_t)at + name.len);
+        (void)slice_cut(rest, ',', &digits, &rest);
+        (void)slice_cut(digits, '}', &digits, &rest);
+        assert_int_equal(number_parse_i64(digits, &n), 0);
+        return n;
+}
+
+/* What the rows of the audit say that went in of a kind, less what went out: objects one by one,
+ * and imports by their counts. */
+static int64_t audited(const Audit *rows, size_t n, Slice kind, Slice count) {
+        int64_t sum = 0;
+
+        for (size_t i = 0; i < n; i++) {
+                bool is_gone = !rows[i].new_fields.data;
+
+                if (slice_equal(rows[i].kind, S("store")))
+                        sum += count_of(rows[i].new_fields, count);
+                else if (slice_equal(rows[i].kind, kind))
+                        sum += slice_equal(rows[i].action, S("create")) - is_gone;
+        }
+        return sum;
+}
+
+/* Each change has its row, and no row is there without its change. */
+static void assert_audited(StoreSession *session, const char *what) {
+        int64_t users, urls;
+        StoreTotals totals;
+        Audit *rows = NULL;
+        Arena arena;
+        size_t n = 0;
+
+        arena_init(&arena, 0);
+        assert_int_equal(store_totals(session, &totals), 0);
+        assert_int_equal(store_audit_list(session, &arena, &(StoreAuditQuery){.limit = INT32_MAX},
+                                          &rows, &n),
+                         0);
+        users = audited(rows, n, S("user"), S("\"users\":"));
+        urls = audited(rows, n, S("url"), S("\"urls\":"));
+        if (users != totals.users || urls != totals.urls)
+                fail_msg("%s: %lld users, %lld urls; the audit says %lld, %lld", what,
+                         (long long)totals.users, (long long)totals.urls, (long long)users,
+                         (long long)urls);
+        arena_done(&arena);
+}
+
 void assert_sound(Store *store, const char *what) {
         StoreSession *session;
         StoreOffset offset;
@@ -369,5 +439,6 @@ void assert_sound(Store *store, const char *what) {
         assert_int_equal(rows, offset.rows);
         assert_int_equal(offset.next_seq - offset.first_seq,
                          offset.rows + offset.shed + offset.bad + offset.damaged);
+        assert_audited(session, what);
         (void)store_session_free(session);
 }

@@ -16,5 +16,6 @@ extern const size_t n_operations;
 /* Rows that the operations work on; an empty store is expected. */
 void make_base(StoreSession *session, Arena *arena);
 
-/* Nothing drifts, and the proof of the spool holds. The breaker is closed first. */
+/* Nothing drifts, the proof of the spool holds, and each change has its row of the audit. The
+ * breaker is closed first. */
 void assert_sound(Store *store, const char *what);

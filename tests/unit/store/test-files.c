@@ -34,7 +34,7 @@ static void test_missing_is_made(void **state) {
         assert_false(exists(place->path)); /* only when a verb needs it */
         assert_int_equal(store_schema(session, &schema), 0);
         assert_int_equal(schema.version, schema.supported);
-        assert_int_equal(schema.oldest, 1);
+        assert_int_equal(schema.oldest, schema.supported);
         assert_int_equal(stat(place->path, &info), 0);
         assert_int_equal(info.st_mode & 0137, 0); /* not for everybody */
         assert_int_equal(add_user(session, &place->arena, "anna"), 1);
@@ -399,6 +399,40 @@ static void test_broken_making(void **state) {
         (void)store_free(store);
 }
 
+/* A store from before the audit, with rows in it. */
+static void test_audit_is_added(void **state) {
+        Place *place = *state;
+        Store *store = open_store(place->url, true);
+        StoreSession *session = open_session(store);
+        SqliteStore *shared = store->data;
+        size_t n_before = 0;
+        Audit *rows;
+        User user;
+        size_t n;
+        int n_run;
+
+        while (!strstr(schema_sqlite[n_before].name, "audit"))
+                n_before++;
+        shared->series = (SchemaSeries){schema_sqlite, n_before, 1};
+        assert_int_equal(store_ping(session), 0);
+        run_sql(place, "INSERT INTO users VALUES (1, 'anna', 'a@x.example', 1);"
+                       "UPDATE totals SET users = 1, last_user = 1");
+        shared->series.n = n_schema_sqlite;
+        assert_int_equal(store_migrate(session, &n_run), 0);
+        assert_int_equal(n_run, n_schema_sqlite - n_before);
+        assert_int_equal(store_user_update(session, &place->arena, 1,
+                                           &(StoreUserChange){.username = S("berta")}, &user),
+                         0);
+        assert_int_equal(store_audit_list(session, &place->arena, &(StoreAuditQuery){.limit = 5},
+                                          &rows, &n),
+                         0);
+        assert_int_equal(n, 1);
+        assert_int_equal(rows[0].id, 1);
+        assert_true(slice_equal(rows[0].old_fields, S("{\"username\":\"anna\"}")));
+        (void)store_session_free(session);
+        (void)store_free(store);
+}
+
 /* What the embedded files bring is what the program says. */
 static void test_embedded_series(void **state _unused_) {
         assert_true(n_schema_sqlite >= 1);
@@ -411,23 +445,15 @@ static void test_embedded_series(void **state _unused_) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                        PLACE_TEST(test_missing_is_made),
-                        PLACE_TEST(test_missing_is_away),
-                        PLACE_TEST(test_missing_folder),
-                        PLACE_TEST(test_folder_as_file),
-                        PLACE_TEST(test_empty_file),
-                        PLACE_TEST(test_made_by_many),
-                        PLACE_TEST(test_no_database),
-                        PLACE_TEST(test_damaged_page),
-                        PLACE_TEST(test_file_taken_away),
-                        PLACE_TEST(test_totals_row_missing),
-                        PLACE_TEST(test_no_more_room),
-                        PLACE_TEST(test_too_new),
-                        PLACE_TEST(test_of_another_program),
-                        PLACE_TEST(test_migrates_step_by_step),
-                        PLACE_TEST(test_broken_step),
-                        PLACE_TEST(test_broken_making),
-                        cmocka_unit_test(test_embedded_series),
+                        PLACE_TEST(test_missing_is_made),    PLACE_TEST(test_missing_is_away),
+                        PLACE_TEST(test_missing_folder),     PLACE_TEST(test_folder_as_file),
+                        PLACE_TEST(test_empty_file),         PLACE_TEST(test_made_by_many),
+                        PLACE_TEST(test_no_database),        PLACE_TEST(test_damaged_page),
+                        PLACE_TEST(test_file_taken_away),    PLACE_TEST(test_totals_row_missing),
+                        PLACE_TEST(test_no_more_room),       PLACE_TEST(test_too_new),
+                        PLACE_TEST(test_of_another_program), PLACE_TEST(test_migrates_step_by_step),
+                        PLACE_TEST(test_broken_step),        PLACE_TEST(test_broken_making),
+                        PLACE_TEST(test_audit_is_added),     cmocka_unit_test(test_embedded_series),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

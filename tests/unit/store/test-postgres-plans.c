@@ -56,15 +56,25 @@ static const Expected expected[] = {
                  {"urls_pkey", "users_pkey"}},
                 {"SELECT 1 FROM urls WHERE id = $1::bigint", {"urls_pkey"}},
                 {"FROM events AS e WHERE e.id = w.id", {"_pkey", "urls_pkey"}},
+                {"FROM audit WHERE kind = $9::text", {"audit_object"}},
+                {"DELETE FROM audit", {"audit_time"}},
+                {"FROM audit WHERE", {"audit_time"}},
+                {"UPDATE audit", {"audit_pkey"}},
 };
 
 /* These have no table worth an index. */
 static const char *const others[] = {
-                "SELECT 1",     "advisory_xact_lock",
-                "nextval($1",   "ids_reach",
-                "FROM totals",  "UPDATE totals",
-                "tokens",       "url_hours",
-                "spool_offset", "SELECT EXISTS (SELECT 1 FROM urls AS u",
+                "SELECT 1",
+                "advisory_xact_lock",
+                "nextval($1",
+                "ids_reach",
+                "FROM totals",
+                "UPDATE totals",
+                "tokens",
+                "url_hours",
+                "spool_offset",
+                "SELECT EXISTS (SELECT 1 FROM urls AS u",
+                "INSERT INTO audit",
 };
 
 static const Expected *find(const char *sql) {
@@ -103,9 +113,9 @@ static void get_plan(PgSession *s, const char *name, int n_params, char *plan) {
 }
 
 static void check_plan(PgSession *s, const char *name, int n_params, const char *sql) {
-        static const char *const large[] = {"Seq Scan on events", "Seq Scan on urls",
-                                            "Seq Scan on users", "Seq Scan on url_totals",
-                                            "Seq Scan on url_hours"};
+        static const char *const large[] = {"Seq Scan on events",    "Seq Scan on urls",
+                                            "Seq Scan on users",     "Seq Scan on url_totals",
+                                            "Seq Scan on url_hours", "Seq Scan on audit"};
         static char plan[PLAN_SIZE];
         const Expected *e = find(sql);
 
@@ -139,6 +149,9 @@ static const char SQL_FILL[] =
                 "% 9"
                 " FROM generate_series(1, 180000) AS i;"
                 "INSERT INTO url_totals SELECT 2000 + i, 1 FROM generate_series(1, 20000) AS i;"
+                "INSERT INTO audit (time, actor, action, kind, object_id)"
+                " SELECT 1000 + i / 10, 'token', 'update', 'url', 1000 + i % 500"
+                " FROM generate_series(1, 50000) AS i;"
                 "ANALYZE";
 
 static void run_lists(StoreSession *session, Arena *arena) {
