@@ -20,6 +20,7 @@
 #include "basic/clock.h"
 #include "clicks/neighbour.h"
 #include "clicks/shipper.h"
+#include "clicks/tidy.h"
 #include "host/futex.h"
 
 #define GATHER_USEC    (20 * USEC_PER_MSEC)
@@ -29,8 +30,6 @@
 #define RETRY_MAX_USEC USEC_PER_SEC
 #define CHORES_USEC    USEC_PER_SEC
 #define SWEEP_CHORES   10u /* each so many chores */
-#define TIDY_USEC      (600 * USEC_PER_SEC)
-#define TIDY_DEADLINE  (60 * USEC_PER_SEC) /* dropping a day counts it first */
 #define STOP_USEC      USEC_PER_SEC
 #define TYPICAL_RECORD 200u /* bytes, for guesses */
 
@@ -42,8 +41,7 @@ struct Shipper {
         HostSlot *slot; /* or NULL */
         Spool *spool;   /* or NULL */
         bool adopt_neighbours;
-        bool tidy_events;
-        uint64_t keep_events_usec, tidy_usec; /* the latter: when it is next due */
+        Tidy tidy; /* the thread's */
         uint64_t chores_every_usec;
         int directory_fd;
         int owner_fd; /* the owner's lock; -1: the spool has it */
@@ -216,21 +214,6 @@ static void look_for_more(Shipper *shipper) {
                 shipper->backlog.n = shipper->backlog.n_urgent;
 }
 
-/* One of all processes at a time does something there; what fails is done the next time. */
-static void tidy_events(Shipper *shipper, uint64_t now_usec) {
-        uint64_t keep_usec = shipper->keep_events_usec;
-        int64_t before_sec = 0;
-        bool more = false;
-
-        if (!shipper->tidy_events || now_usec < shipper->tidy_usec)
-                return;
-        if (keep_usec > 0)
-                before_sec = (int64_t)((clock_realtime_usec() - keep_usec) / USEC_PER_SEC);
-        store_session_deadline(shipper->shared.session, now_usec + TIDY_DEADLINE);
-        if (store_events_tidy(shipper->shared.session, before_sec, &more) == 0 && !more)
-                shipper->tidy_usec = now_usec + TIDY_USEC;
-}
-
 /* What fails here is done the next time. */
 static void chores(Shipper *shipper) {
         Backlog *backlog = &shipper->backlog;
@@ -240,7 +223,7 @@ static void chores(Shipper *shipper) {
                 return;
         shipper->chores_usec = now + shipper->chores_every_usec;
         shipper->n_chores++;
-        tidy_events(shipper, now);
+        tidy_run(&shipper->tidy, shipper->shared.session, now);
         if (shipper->moved)
                 shipper->moved = mark_live(shipper) < 0;
         if (shipper->n_chores % SWEEP_CHORES == 0 && shipper->retry_usec == 0)
@@ -365,8 +348,11 @@ int shipper_new(const ShipperOptions *options, Store *store, const StoreHooks *h
         shipper->directory_fd = shipper->owner_fd = shipper->lock_fd = -1;
         shipper->neighbour = NEIGHBOUR_NONE;
         shipper->adopt_neighbours = options->adopt_neighbours;
-        shipper->tidy_events = options->tidy_events;
-        shipper->keep_events_usec = options->keep_events_usec;
+        shipper->tidy = (Tidy){
+                        .events = options->tidy_events,
+                        .keep_events_usec = options->keep_events_usec,
+                        .keep_audit_usec = options->keep_audit_usec,
+        };
         shipper->chores_every_usec = options->chores_usec > 0 ? options->chores_usec : CHORES_USEC;
         shipper->page = shipper->shared.page = page;
         shipper->slot = slot;

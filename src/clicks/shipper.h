@@ -17,6 +17,7 @@ typedef struct ShipperOptions {
         bool adopt_neighbours;     /* ship dead slots' folders too */
         bool tidy_events;          /* keep the store's partitions of visits in order */
         uint64_t keep_events_usec; /* visits older than that are dropped there; 0: never */
+        uint64_t keep_audit_usec;  /* rows of the audit older than that are dropped; 0: never */
         uint64_t chores_usec;      /* between looks at marks and neighbours; 0: a second */
 } ShipperOptions;
 

@@ -255,6 +255,15 @@ const ConfigOption options_table[] = {
                                         "(PostgreSQL); 0: never",
                 },
                 {
+                                .section = "Audit",
+                                .key = "Keep",
+                                .type = CONFIG_SPAN,
+                                .offset = offsetof(Options, audit.keep_usec),
+                                .initial = "0",
+                                .max = 36500ULL * 86400 * USEC_PER_SEC,
+                                .help = "Rows of the audit older than this are dropped; 0: never",
+                },
+                {
                                 .section = "Cache",
                                 .key = "Size",
                                 .type = CONFIG_SIZE,

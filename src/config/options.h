@@ -23,6 +23,9 @@ typedef struct Options {
                 uint64_t keep_usec; /* 0: for ever */
         } events;
         struct {
+                uint64_t keep_usec; /* 0: for ever */
+        } audit;
+        struct {
                 uint64_t size; /* bytes */
                 char *redis;   /* "": none */
                 uint64_t redis_ttl_usec;

@@ -256,6 +256,7 @@ static int start_shipper(Manager *manager) {
                         .adopt_neighbours = true,
                         .tidy_events = true,
                         .keep_events_usec = manager->options.events.keep_usec,
+                        .keep_audit_usec = manager->options.audit.keep_usec,
         };
         StoreHooks hooks;
 

@@ -125,6 +125,60 @@ static void test_chores(void **state) {
         (void)spool_free(spool);
 }
 
+static size_t count_audit(const World *world) {
+        Audit *rows = NULL;
+        Arena arena;
+        size_t n = 0;
+
+        arena_init(&arena, 0);
+        assert_int_equal(store_audit_list(world->session, &arena,
+                                          &(StoreAuditQuery){.limit = 10000}, &rows, &n),
+                         0);
+        arena_done(&arena);
+        return n;
+}
+
+/* Rows of the audit go when they are old, batch by batch; unless they are to stay. */
+static void test_audit_is_tidied(void **state) {
+        const World *world = *state;
+        ShipperOptions options = ship_options(world);
+        uint64_t made_sec = clock_realtime_usec() / USEC_PER_SEC;
+        Spool *spool = spool_begin(world);
+        User user;
+        Shipper *shipper;
+        pthread_t thread;
+        Arena arena;
+
+        arena_init(&arena, 0);
+        assert_int_equal(
+                        store_user_create(world->session, &arena, SLICE("a"), SLICE("b"), 1, &user),
+                        0);
+        for (unsigned i = 0; i < 1100; i++) {
+                const StoreUserChange change = {.email = i % 2 ? SLICE("b") : SLICE("c")};
+
+                assert_int_equal(store_user_update(world->session, &arena, user.id, &change, &user),
+                                 0);
+        }
+        arena_done(&arena);
+        wait_for(clock_realtime_usec() / USEC_PER_SEC > made_sec + 1);
+        options.chores_usec = 5000;
+        shipper = shipper_start(world, &options, spool);
+        thread = thread_begin(shipper);
+        visits(spool, 5);
+        wait_for(slot_pending(world) == 0);
+        assert_true(count_audit(world) > 1100);
+        thread_end(shipper, thread);
+
+        made_sec = clock_realtime_usec() / USEC_PER_SEC;
+        wait_for(clock_realtime_usec() / USEC_PER_SEC > made_sec);
+        options.keep_audit_usec = 1;
+        shipper = shipper_start(world, &options, spool);
+        thread = thread_begin(shipper);
+        wait_for(count_audit(world) == 0);
+        thread_end(shipper, thread);
+        (void)spool_free(spool);
+}
+
 static void test_store_away(void **state) {
         const World *world = *state;
         const ShipperOptions options = ship_options(world);
@@ -315,6 +369,7 @@ int main(void) {
                         T(test_ships_at_once),
                         T(test_stops_without_a_slot),
                         T(test_chores),
+                        T(test_audit_is_tidied),
                         T(test_store_away),
                         T(test_dead_neighbour),
                         T(test_neighbour_comes_back),

@@ -68,6 +68,7 @@ static void test_defaults(void **state) {
         assert_int_equal(options.clicks.sync_interval_usec, 20000);
         assert_int_equal(options.clicks.on_full, 0);
         assert_int_equal(options.clicks.keep_usec, 86400000000);
+        assert_int_equal(options.audit.keep_usec, 0);
         assert_int_equal(options.clicks.keep_size, 2ULL << 30);
         assert_int_equal(options.clicks.max_size, 4ULL << 30);
         assert_int_equal(options.clicks.segment_size, 64 << 20);
@@ -104,6 +105,7 @@ static void test_good(void **state) {
                         "Store.URL=postgres://a@db1,db2/shortener?connect_timeout=1",
                         "Store.Prepared=no",
                         "Events.Keep=90d",
+                        "Audit.Keep=365d",
                         "Store.Timeout=10ms",
                         "Store.Timeout=1min",
                         "Cache.Size=256K",
@@ -235,6 +237,7 @@ static void test_bad(void **state) {
                         "Log.Level=loud",
                         "Store.Prepared=maybe",
                         "Events.Keep=-1d",
+                        "Audit.Keep=36501d",
                         "Store.Pool=4",
         };
 
