@@ -12,11 +12,13 @@
 #include "basic/clock.h"
 #include "basic/redact.h"
 #include "ctl/context.h"
+#include "ctl/login.h"
 #include "ctl/owner.h"
 #include "sys/log.h"
 
 #define CONFIG_FILE "/etc/shortener/shortener.conf"
 #define SQLITE      "sqlite:"
+#define ACTOR       "shortenerctl:"
 
 /* ---- messages ---- */
 
@@ -303,6 +305,14 @@ static int unknown_store(const char *url) {
         return EXIT_CONFIG;
 }
 
+static void name_actor(Ctl *ctl) {
+        size_t len = strlen(ACTOR);
+
+        memcpy(ctl->actor, ACTOR, len);
+        login_name(ctl->actor + len, sizeof(ctl->actor) - len);
+        store_session_actor(ctl->session, &(StoreActor){.name = slice_from_string(ctl->actor)});
+}
+
 static int open_session(Ctl *ctl, unsigned how) {
         StoreOptions options = {
                         .connect_usec = CTL_DEADLINE_USEC,
@@ -330,6 +340,7 @@ static int open_session(Ctl *ctl, unsigned how) {
         r = store_session_new(ctl->store, ctl_hooks(ctl, how), &ctl->session);
         if (r != 0)
                 return ctl_store_failed(ctl, r);
+        name_actor(ctl);
         ctl_deadline(ctl, CTL_DEADLINE_USEC);
         return how & CTL_ANY_SCHEMA ? EXIT_DONE : check_schema(ctl);
 }

@@ -16,6 +16,8 @@
 #define CTL_DEADLINE_USEC      10000000ULL
 #define CTL_LONG_DEADLINE_USEC 60000000ULL
 
+#define CTL_ACTOR_SIZE 64 /* bytes of "shortenerctl:LOGIN" */
+
 typedef enum CtlAccess {
         CTL_READ = 0,
         CTL_WRITE = 1 << 0,      /* by way of the host page */
@@ -32,9 +34,10 @@ struct Ctl {
         HostSlot *slot;
         Store *store;
         StoreSession *session;
-        Arena arena;     /* what verbs of the store returned */
-        Buffer out;      /* for standard output, see ctl_print() */
-        size_t n_listed; /* rows of the JSON array that is being printed */
+        char actor[CTL_ACTOR_SIZE]; /* of the session's changes */
+        Arena arena;                /* what verbs of the store returned */
+        Buffer out;                 /* for standard output, see ctl_print() */
+        size_t n_listed;            /* rows of the JSON array that is being printed */
 };
 
 /* Reads the configuration. The functions that return an ExitStatus have said what was wrong. */

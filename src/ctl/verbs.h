@@ -37,6 +37,7 @@ int verb_clicks_verify(Ctl *ctl);
 int verb_clicks_ship(Ctl *ctl);
 int verb_clicks_adopt(Ctl *ctl);
 
+int verb_audit(Ctl *ctl);
 int verb_doctor(Ctl *ctl);
 int verb_config_show(Ctl *ctl);
 

@@ -31,7 +31,7 @@ typedef struct CallContext {
 /* Zero: sees and changes everything. */
 typedef struct CallActor {
         int64_t token_id; /* 0: none was asked for */
-        int64_t owner;    /* user id */
+        int64_t owner;    /* user id; -1: nobody */
         bool bound;       /* to what is the owner's */
 } CallActor;
 

@@ -75,6 +75,18 @@ static int worker_session(Worker *worker) {
         return 0;
 }
 
+/* In whose name the handler changes something. */
+static void name_actor(const Call *call) {
+        const StoreActor actor = {
+                        .token_id = call->actor.token_id,
+                        .user_id = MAX(call->actor.owner, (int64_t)0),
+                        .name = call->actor.token_id != 0 ? SLICE("token") : SLICE("open"),
+                        .request_id = call->exchange->request.request_id,
+        };
+
+        store_session_actor(call->store, &actor);
+}
+
 static void worker_call(Worker *worker, Call *call) {
         int r = 0;
 
@@ -89,8 +101,11 @@ static void worker_call(Worker *worker, Call *call) {
                                                                  : 0;
                 if (r > 0)
                         return;
-                if (r == 0 && call->route->worker)
+                if (r == 0 && call->route->worker) {
+                        name_actor(call);
                         r = call->route->worker(call);
+                        store_session_actor(call->store, NULL); /* its texts are the call's */
+                }
         }
         if (r != 0)
                 call_failed(call, r);

@@ -33,7 +33,7 @@ check() {
 
 every="--config= --store= --set= --json --help --version"
 
-check "db seed import export user token link stats clicks start stop reload rolling-restart recover nginx-upstream doctor config monitoring" ""
+check "db seed import export user token link stats clicks audit start stop reload rolling-restart recover nginx-upstream doctor config monitoring" ""
 check "db doctor" "d"
 check "import" "im"
 check "" "nonsense"
@@ -59,6 +59,8 @@ check "events" export --output = file e
 check "" user show ""
 check "" user add "x"
 check "--yes" link delete 5 "--y"
+check "url: user: token: event:" audit --object = ""
+check "--since=" audit "--si"
 check "sqlite:" --store ""
 check "seed_data" seed seed_d
 check "seed_data/users.csv" import seed_data/us
