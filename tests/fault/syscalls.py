@@ -41,7 +41,9 @@ class Killed(unittest.TestCase):
         self.loads = []
 
     def load(self):
-        load = faults.Load([self.one], self.codes, connections=3, depth=16, agent_size=AGENT)
+        # Paced, so that the shipper keeps up however long a call lets itself be waited for: a spool
+        # that reaches MaxSize= sheds, and that is tests/fault/full.py's.
+        load = faults.Load([self.one], self.codes, connections=3, depth=16, pause=0.004, agent_size=AGENT)
         self.loads.append(load)
         return load
 
