@@ -60,5 +60,9 @@ typedef struct Options {
         } log;
 } Options;
 
+/* Sessions with the store of an instance, at most, beside its workers': importer, resolver,
+ * shipper, watcher (two), warm-up. */
+#define OPTIONS_SESSIONS_MORE 6u
+
 extern const ConfigOption options_table[];
 extern const size_t n_options;

@@ -5,12 +5,15 @@
  */
 
 #include <errno.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #include "basic/clock.h"
+#include "basic/number.h"
 #include "basic/redact.h"
+#include "config/instances.h"
 #include "ctl/context.h"
 #include "ctl/login.h"
 #include "ctl/owner.h"
@@ -257,6 +260,32 @@ const StoreHooks *ctl_hooks(Ctl *ctl, unsigned how) {
                         .committed = hook_committed,
         };
         return &hooks;
+}
+
+/* ---- instances ---- */
+
+int ctl_instances(const Ctl *ctl, const char *root, unsigned *ret) {
+        const char *given = command_value(&ctl->command, "instances");
+        Buffer problems = BUFFER_EMPTY;
+        char path[PATH_MAX];
+        uint64_t n;
+        int r = EXIT_DONE;
+
+        if (given) {
+                if (number_parse_u64(slice_from_string(given), &n) < 0 || n > INSTANCES_MAX)
+                        return ctl_usage(ctl, "--instances=%s: a number from 0 to %u is wanted",
+                                         given, INSTANCES_MAX);
+                *ret = (unsigned)n;
+                return EXIT_DONE;
+        }
+        (void)snprintf(path, sizeof(path), "%s" INSTANCES_FILE, root);
+        *ret = instances_read(path, &problems);
+        if (problems.len > 0) {
+                ctl_error(NULL, "%.*s", SLICE_ARG(slice_trim(buffer_slice(&problems))));
+                r = EXIT_CONFIG;
+        }
+        buffer_done(&problems);
+        return r;
 }
 
 /* ---- store ---- */

@@ -47,6 +47,10 @@ int ctl_configure(Ctl *ctl) _must_check_;
  * CtlAccess. */
 int ctl_open(Ctl *ctl, unsigned how) _must_check_;
 
+/* How many instances this host has: --instances=, else what the generator of the units reads below
+ * root. */
+int ctl_instances(const Ctl *ctl, const char *root, unsigned *ret) _must_check_;
+
 /* Maps the host page and takes a slot, if the page is there; `ctl_open` does it for writers. */
 int ctl_open_page(Ctl *ctl) _must_check_;
 

@@ -26,6 +26,8 @@ typedef struct Doctor {
         Buffer lines; /* part, state, text between tabs; or the members of the JSON array */
         size_t n_down;
         size_t n_parts;
+        unsigned n_instances; /* of this host: as configured, or running, if that is more */
+        unsigned n_running;
 } Doctor;
 
 static void add_part(Doctor *doctor, const char *part, bool up, const char *format, ...)
@@ -77,6 +79,40 @@ static void check_store(Doctor *doctor) {
                 add_part(doctor, "store", false, "%.*s",
                          SLICE_ARG(slice_trim(buffer_slice(&message))));
         buffer_done(&message);
+}
+
+/* Do the instances' sessions fit into what the server takes? Each keeps its own, and one is for
+ * shortenerctl. Other hosts' are not known here, but in what is in use. */
+static void check_sessions(Doctor *doctor) {
+        const Options *options = &doctor->ctl->options;
+        int64_t each = (int64_t)options->server.workers + OPTIONS_SESSIONS_MORE, wanted, room;
+        unsigned n = MAX(doctor->n_instances, doctor->n_running);
+        StoreCapacity server;
+
+        if (!doctor->ctl->session || store_capacity(doctor->ctl->session, &server) != 0)
+                return; /* it is away, which check_store() says, or has no limits */
+        wanted = n * each + 1;
+        room = server.max - server.reserved;
+        if (server.limit >= 0)
+                room = MIN(room, server.limit);
+        if (wanted > room)
+                add_part(doctor, "sessions", false,
+                         "%u instances may need %" PRId64 " connections, the server takes %" PRId64
+                         " of us: %s, or lower Workers= (%" PRIu64 ")",
+                         n, wanted, room,
+                         room == server.limit ? "raise the CONNECTION LIMIT of the role or database"
+                                              : "raise max_connections in postgresql.conf",
+                         options->server.workers);
+        else if (server.in_use >= room)
+                add_part(doctor, "sessions", false,
+                         "all %" PRId64 " connections that the server takes are in use: see "
+                         "pg_stat_activity for whose they are, or raise max_connections",
+                         room);
+        else
+                add_part(doctor, "sessions", true,
+                         "%u instances may need %" PRId64 " of %" PRId64 " connections, %" PRId64
+                         " are in use",
+                         n, wanted, room, server.in_use);
 }
 
 static bool open_redis(Doctor *doctor, Redis **ret) {
@@ -190,6 +226,7 @@ static void check_instances(Doctor *doctor, HostPage *page) {
                 if (!slots[i].used || strncmp(slots[i].name, OWN_PREFIX, strlen(OWN_PREFIX)) == 0)
                         continue;
                 check_instance(doctor, &slots[i]);
+                doctor->n_running += slots[i].alive;
                 n++;
         }
         if (n == 0)
@@ -244,6 +281,10 @@ int verb_doctor(Ctl *ctl) {
         Buffer message = BUFFER_EMPTY;
         int r, configured;
 
+        r = ctl_instances(ctl, "", &doctor.n_instances);
+        if (r == EXIT_USAGE)
+                return r; /* a bad file is the generator's to complain of: it counts as one */
+
         ctl_keep_errors(&message);
         configured = ctl_configure(ctl);
         ctl_keep_errors(NULL);
@@ -252,6 +293,7 @@ int verb_doctor(Ctl *ctl) {
                 check_store(&doctor);
                 check_redis(&doctor);
                 check_page(&doctor);
+                check_sessions(&doctor);
         } else {
                 add_part(&doctor, "configuration", false, "%.*s",
                          SLICE_ARG(slice_trim(buffer_slice(&message))));

@@ -7,11 +7,8 @@
  * own files stay as they are. What is to be done is a list of steps, which a dry run only prints.
  */
 
-#include <limits.h>
 #include <stdio.h>
 
-#include "basic/number.h"
-#include "config/instances.h"
 #include "ctl/install.h"
 #include "ctl/verbs.h"
 
@@ -51,31 +48,6 @@ static bool is_installed(const Install *install, const char *unit) {
 }
 
 /* ---- targets ---- */
-
-/* How many instances there are: --instances=, else what the generator of the units reads. */
-static int find_instances(Ctl *ctl, const Install *install, unsigned *ret) {
-        const char *given = command_value(&ctl->command, "instances");
-        Buffer problems = BUFFER_EMPTY;
-        char path[PATH_MAX];
-        uint64_t n;
-        int r = EXIT_DONE;
-
-        if (given) {
-                if (number_parse_u64(slice_from_string(given), &n) < 0 || n > INSTANCES_MAX)
-                        return ctl_usage(ctl, "--instances=%s: a number from 0 to %u is wanted",
-                                         given, INSTANCES_MAX);
-                *ret = (unsigned)n;
-                return EXIT_DONE;
-        }
-        (void)snprintf(path, sizeof(path), "%s" INSTANCES_FILE, install->root);
-        *ret = instances_read(path, &problems);
-        if (problems.len > 0) {
-                ctl_error(NULL, "%.*s", SLICE_ARG(slice_trim(buffer_slice(&problems))));
-                r = EXIT_CONFIG;
-        }
-        buffer_done(&problems);
-        return r;
-}
 
 static void instance_targets(unsigned n, Buffer *out) {
         buffer_append(out, SLICE("[\n"));
@@ -242,7 +214,7 @@ int verb_monitoring_enable(Ctl *ctl) {
                           "it is not there: install the package shortener-monitoring");
                 return EXIT_FAILED;
         }
-        r = find_instances(ctl, &install, &n_instances);
+        r = ctl_instances(ctl, install.root, &n_instances);
         if (r != EXIT_DONE)
                 return r;
         enable(ctl, &install, n_instances);
@@ -268,7 +240,7 @@ int verb_monitoring_targets(Ctl *ctl) {
                 return r;
         install_init(&install, command_value(&ctl->command, "root"),
                      command_flag(&ctl->command, "dry-run"));
-        r = find_instances(ctl, &install, &n_instances);
+        r = ctl_instances(ctl, install.root, &n_instances);
         if (r != EXIT_DONE)
                 return r;
         write_targets(ctl, &install, n_instances);

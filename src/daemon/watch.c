@@ -159,6 +159,8 @@ static void collect_cache(Manager *manager) {
         metric_set(manager->metrics, METRIC_STORE_CIRCUIT, up ? 0 : 1);
         metric_set(manager->metrics, METRIC_STORE_LATENCY,
                    (double)resolver.ping_usec / (double)USEC_PER_SEC);
+        metric_set(manager->metrics, METRIC_STORE_SESSIONS,
+                   (double)store_n_connected(manager->store));
         metric_set(manager->metrics, METRIC_LOOKUPS, (double)resolver.n_queries);
         metric_set(manager->metrics, METRIC_ACTIVE_URLS, (double)MAX(resolver.active_urls, 0));
 }

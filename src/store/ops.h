@@ -47,6 +47,7 @@ typedef struct StoreOps {
         int (*ping)(StoreSession *session);
         int (*schema)(StoreSession *session, StoreSchema *ret);
         int (*migrate)(StoreSession *session, int *ret_n);
+        int (*capacity)(StoreSession *session, StoreCapacity *ret); /* NULL: without limits */
 
         int (*user_create)(StoreSession *session, Arena *arena, const User *user, User *ret);
         int (*user_get)(StoreSession *session, Arena *arena, int64_t id, User *ret);
@@ -118,6 +119,8 @@ struct Store {
         const char *shown; /* the URL without a password; the driver's, NULL: url */
         StoreOptions options;
         void *data; /* the driver's */
+
+        atomic_uint n_connected; /* sessions; the driver counts */
 
         /* The breaker; any thread. */
         atomic_uint n_failures;           /* verbs in a row that found the store away */

@@ -238,6 +238,15 @@ int store_schema(StoreSession *session, StoreSchema *ret) {
         return VERB(session, schema(session, ret));
 }
 
+unsigned store_n_connected(const Store *store) {
+        return atomic_load_explicit(&store->n_connected, memory_order_relaxed);
+}
+
+int store_capacity(StoreSession *session, StoreCapacity *ret) {
+        return session->store->ops->capacity ? VERB(session, capacity(session, ret))
+                                             : STORE_NOT_FOUND;
+}
+
 int store_migrate(StoreSession *session, int *ret_n) {
         return VERB(session, migrate(session, ret_n));
 }

@@ -85,6 +85,8 @@ const char *store_url_shown(const Store *store);
  * not checked here. hooks are copied; NULL: none. */
 int store_session_new(Store *store, const StoreHooks *hooks, StoreSession **ret) _must_check_;
 StoreSession *store_session_free(StoreSession *session);
+/* How many sessions are connected now: to the server, or with the file open. Any thread. */
+unsigned store_n_connected(const Store *store);
 DEFINE_CLEANUP(StoreSession, store_session_free)
 
 /* Who changes something by the next verbs, for the audit. */
@@ -120,6 +122,16 @@ void store_note_hang(Store *store);
 
 /* -EIO: nothing can be read, the store is damaged (or no database): it counts as away. */
 int store_ping(StoreSession *session) _must_check_;
+
+/* What the server has room for, in connections. */
+typedef struct StoreCapacity {
+        int64_t max;      /* that it takes at all */
+        int64_t reserved; /* of those, for superusers */
+        int64_t limit;    /* of our role or database; -1: none of its own */
+        int64_t in_use;   /* by whomever */
+} StoreCapacity;
+/* STORE_NOT_FOUND: this store has no such limits. */
+int store_capacity(StoreSession *session, StoreCapacity *ret) _must_check_;
 
 /* ---- schema ---- */
 

@@ -11,7 +11,7 @@
  * and this one has only to wait for its word that it still does, from after this one began.
  *
  * While it hears nothing it asks with another session whether the store is there: whoever is alone
- * and idle has no verbs that would tell.
+ * and idle has no verbs that would tell. That one is given back when it hears again.
  */
 
 #include "work/watcher.h"
@@ -96,6 +96,7 @@ static bool is_settled(Watcher *watcher) {
 static void hear(Watcher *watcher, uint64_t seen_usec, uint64_t watched_usec) {
         host_slot_watched(watcher->slot, watched_usec);
         store_saw(watcher->store, seen_usec);
+        watcher->probing = store_session_free(watcher->probing);
         if (watcher->lost_logged)
                 log_entry(LOG_NOTICE, MESSAGE_WATCHER_BACK, NULL, 0,
                           "changes of other hosts are heard of again");

@@ -29,6 +29,41 @@ static void test_schema(void **state) {
         assert_int_equal(n, 0);
 }
 
+/* A session connects at its first verb at the latest, and no more than once. */
+static void test_connections_are_counted(void **state) {
+        Fixture *f = *state;
+        StoreSession *session;
+        unsigned n;
+
+        assert_int_equal(store_ping(f->session), 0);
+        assert_int_equal(store_ping(f->other), 0);
+        n = store_n_connected(f->store);
+        assert_int_equal(n, 2);
+        session = fixture_session(f, false);
+        for (int i = 0; i < 3; i++)
+                assert_int_equal(store_ping(session), 0);
+        assert_int_equal(store_n_connected(f->store), n + 1);
+        (void)store_session_free(session);
+        assert_int_equal(store_n_connected(f->store), n);
+}
+
+/* For those who share a server, which has an end. */
+static void test_capacity(void **state) {
+        StoreCapacity capacity = {.in_use = -1};
+        Fixture *f = *state;
+        int r = store_capacity(f->session, &capacity);
+
+        if (!f->database) {
+                assert_int_equal(r, STORE_NOT_FOUND);
+                return;
+        }
+        assert_int_equal(r, 0);
+        assert_int_equal(capacity.max, 100); /* as tests/lib/postgres.py has it */
+        assert_int_equal(capacity.reserved, 3);
+        assert_int_equal(capacity.limit, -1);
+        assert_true(capacity.in_use >= 1 && capacity.in_use <= capacity.max);
+}
+
 static void test_deadline_that_passed(void **state) {
         Fixture *f = *state;
         User user;
@@ -110,6 +145,8 @@ int run_sessions(void) {
         const struct CMUnitTest tests[] = {
                         CONTRACT_TEST(test_ping),
                         CONTRACT_TEST(test_schema),
+                        CONTRACT_TEST(test_connections_are_counted),
+                        CONTRACT_TEST(test_capacity),
                         CONTRACT_TEST(test_deadline_that_passed),
                         CONTRACT_TEST(test_busy_inside_verbs_only),
                         CONTRACT_TEST(test_results_are_no_failures),

@@ -21,7 +21,7 @@ PLAIN = {  # name: type
     "process_virtual_memory_bytes": "gauge", "process_cpu_seconds_total": "counter", "process_open_fds": "gauge",
     "process_max_fds": "gauge", "process_start_time_seconds": "gauge", "http_requests_total": "counter",
     "http_request_duration_seconds": "histogram"}
-OURS = ("clicks_appended_total", "clicks_shipped_total", "clicks_shed_total", "clicks_pending",
+OURS = ("store_sessions", "clicks_appended_total", "clicks_shipped_total", "clicks_shed_total", "clicks_pending",
         "clicks_oldest_pending_seconds", "worker_queue_depth", "worker_rejections_total", "loop_lag_seconds", "store_up",
         "store_latency_seconds", "store_circuit_open", "connections", "log_drops_total", "build_info")
 

@@ -229,11 +229,12 @@ static void fake_close(Store *store) {
         free(fake);
 }
 
-static int fake_session_new(Store *store _unused_, StoreSession **ret) {
+static int fake_session_new(Store *store, StoreSession **ret) {
         FakeSession *s = calloc(1, sizeof(*s));
 
         if (!s)
                 return -ENOMEM;
+        atomic_fetch_add(&store->n_connected, 1);
         *ret = &s->session;
         return 0;
 }
@@ -261,6 +262,7 @@ static int fake_load_end(StoreSession *session, bool commit) {
 
 static void fake_session_free(StoreSession *session) {
         (void)fake_load_end(session, false);
+        atomic_fetch_sub(&session->store->n_connected, 1);
         free(fake_session(session));
 }
 

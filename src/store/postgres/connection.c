@@ -303,7 +303,7 @@ static int connect_paced(PgSession *s) {
         }
         atomic_fetch_add(&store->n_made, 1);
         atomic_store(&store->next_try_usec, 0);
-        atomic_fetch_add(&store->n_connected, 1);
+        atomic_fetch_add(&s->session.store->n_connected, 1);
         s->connected = true;
         s->until_usec = now_usec + AGE_USEC + jitter(AGE_JITTER);
         return 0;
@@ -312,7 +312,7 @@ static int connect_paced(PgSession *s) {
 void pg_disconnect(PgSession *s) {
         PQfinish(s->db);
         if (s->connected)
-                atomic_fetch_sub(&pg_store(s)->n_connected, 1);
+                atomic_fetch_sub(&s->session.store->n_connected, 1);
         memset(s->prepared, 0, sizeof(s->prepared));
         s->db = NULL;
         s->timeout_msec = PG_TIMEOUT_UNKNOWN;

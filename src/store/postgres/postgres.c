@@ -85,7 +85,7 @@ static int pg_ping(StoreSession *session) {
   .events_tidy = pg_events_tidy, .watch = pg_watch, .token_create = pg_token_create,            \
   .token_find = pg_token_find, .token_use = pg_token_use, .token_revoke = pg_token_revoke,      \
   .token_list = pg_token_list, .audit_list = pg_audit_list, .audit_tidy = pg_audit_tidy,        \
-  .import_rows = STORE_IMPORT_ROWS_MAX,                                                         \
+  .import_rows = STORE_IMPORT_ROWS_MAX, .capacity = pg_capacity,                                \
  }
 
 const StoreOps store_postgres_ops[] = {POSTGRES_OPS("postgresql:"), POSTGRES_OPS("postgres:")};

@@ -124,7 +124,6 @@ typedef struct PgStore {
         _Atomic uint64_t timeline;      /* the highest seen, of system */
         _Atomic uint64_t system;        /* the server's system identifier; 0: none seen */
         atomic_uint n_sessions;         /* for their slots */
-        atomic_uint n_connected;
 } PgStore;
 
 static inline PgSession *pg_session(StoreSession *session) {
@@ -252,6 +251,10 @@ int pg_collect(const PGresult *result, int column, PgRows *rows) _must_check_;
 
 int pg_schema(StoreSession *session, StoreSchema *ret);
 int pg_migrate(StoreSession *session, int *ret_n);
+
+/* ---- the server's room (capacity.c) ---- */
+
+int pg_capacity(StoreSession *session, StoreCapacity *ret);
 
 /* ---- shared by topics ---- */
 

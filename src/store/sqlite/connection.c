@@ -156,6 +156,7 @@ static int open_file(SqliteSession *s) {
         rc = sqlite3_open_v2(path_of(s), &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
         if (!s->db)
                 return -ENOMEM;
+        atomic_fetch_add(&s->session.store->n_connected, 1);
         (void)sqlite3_extended_result_codes(s->db, 1);
         (void)sqlite3_busy_handler(s->db, on_busy, s);
         sqlite3_progress_handler(s->db, PROGRESS_OPS, on_progress, s);
@@ -242,6 +243,8 @@ void sqlite_disconnect(SqliteSession *s) {
                 s->statements[i] = NULL;
         }
         (void)sqlite3_close(s->db);
+        if (s->db)
+                atomic_fetch_sub(&s->session.store->n_connected, 1);
         s->db = NULL;
         s->lost = false;
         s->wal_pages = 0;

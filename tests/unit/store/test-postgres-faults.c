@@ -192,7 +192,7 @@ static void test_cut_while_connecting(void **state _unused_) {
                 if (!proxy_has_cut(proxy))
                         break;
                 assert_int_equal(r, -EHOSTDOWN);
-                assert_int_equal(atomic_load(&((PgStore *)store->data)->n_connected), 0);
+                assert_int_equal(store_n_connected(store), 0);
         }
         assert_int_equal(r, 0);
         (void)store_session_free(session);

@@ -1,0 +1,108 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The sessions that instances keep with PostgreSQL: how many there are, what the metric says, and what
+doctor makes of the connections that the server takes."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import harness
+import postgres
+
+ROOM = 17  # connections that the server takes of ordinary roles
+WORKERS = 2
+EACH = WORKERS + 6  # as shortener.conf(5) says
+FORM = "multipart/form-data; boundary=x"
+USERS = (b'--x\r\nContent-Disposition: form-data; name="file"; filename="users.csv"\r\n\r\n'
+         b"username,email\nbob,bob@example.com\n\r\n--x--\r\n")
+
+
+class Sessions(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.server = postgres.Postgres(settings={"max_connections": ROOM + 3})
+        cls.addClassCleanup(cls.server.close)
+        cls.service = harness.Service([f"Server.Workers={WORKERS}"], warm_up=True)
+        cls.addClassCleanup(cls.service.close)
+        cls.service.url = cls.server.create("sessions")
+        cls.service.ctl("user", "add", "alice", "alice@example.com")
+        cls.one = cls.service.start()
+
+    def connections(self):
+        return int(self.server.psql("SELECT count(*) FROM pg_stat_activity WHERE datname = 'sessions'"
+                                    " AND application_name = 'shortener'"))
+
+    def doctor(self, *words):
+        done = self.service.ctl("doctor", "--json", f"--set=Server.Workers={WORKERS}", *words, check=False)
+        parts = {part["part"]: part for part in json.loads(done.stdout)}
+        return done.returncode, parts["sessions"]
+
+    def all_at_work(self):
+        """Each thread that has a session has used it."""
+        threads = [threading.Thread(target=self.one.get, args=("/users",)) for _ in range(4 * WORKERS)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.one.get("/nothing-of-this-name")
+        return self.connections() == WORKERS + 4
+
+    def test_the_metric_counts_what_the_server_has(self):
+        answer = self.one.post("/users/bulk", USERS, headers={"Content-Type": FORM})
+        self.assertIn(answer.status, (200, 201), answer.body)
+        # Importer, resolver, shipper, watcher; the warm-up's is gone when it is done.
+        harness.wait_for(self.all_at_work, 30, "each thread to have its session, and no more")
+        self.assertEqual(self.one.metric("shortener_store_sessions "), WORKERS + 4)
+        self.assertLessEqual(WORKERS + 4, EACH)
+
+    def test_enough_room(self):
+        status, part = self.doctor()
+        self.assertEqual((status, part["up"]), (0, True), part)
+        self.assertIn(f"1 instances may need {EACH + 1} of {ROOM} connections", part["text"])
+        self.assertEqual(self.doctor("--instances=2")[0], 0)  # 2 * 8 + 1 = 17
+
+    def test_too_many_instances(self):
+        status, part = self.doctor("--instances=3")
+        self.assertEqual((status, part["up"]), (1, False))
+        self.assertIn(f"3 instances may need {3 * EACH + 1} connections, the server takes {ROOM} of us: "
+                      "raise max_connections", part["text"])
+        done = self.service.ctl("doctor", "--instances=many", check=False)
+        self.assertEqual(done.returncode, 2)
+
+    def test_a_limit_of_the_database(self):
+        self.server.psql(f"ALTER DATABASE sessions CONNECTION LIMIT {EACH}")
+        self.addCleanup(self.server.psql, "ALTER DATABASE sessions CONNECTION LIMIT -1")
+        status, part = self.doctor()
+        self.assertEqual((status, part["up"]), (1, False))
+        self.assertIn(f"the server takes {EACH} of us: raise the CONNECTION LIMIT", part["text"])
+
+    def test_all_are_in_use(self):
+        def fill():
+            """Up to those that only a superuser gets."""
+            n = int(self.server.psql("SELECT sum(numbackends) FROM pg_stat_database")) - 1  # not this one
+            if n < ROOM:
+                sleepers.append(subprocess.Popen(
+                    [postgres.program("psql"), "-X", "-h", self.server.folder, "-U", "postgres", "-c",
+                     "SELECT pg_sleep(600)"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+            return n >= ROOM
+
+        sleepers = []
+        try:
+            harness.wait_for(fill, 30, "all connections to be in use")
+            status, part = self.doctor()
+            self.assertEqual((status, part["up"]), (1, False))
+            self.assertIn(f"all {ROOM} connections that the server takes are in use", part["text"])
+        finally:
+            self.server.psql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                             " WHERE query = 'SELECT pg_sleep(600)'")
+            for sleeper in sleepers:
+                sleeper.wait()
+
+
+if __name__ == "__main__":
+    harness.main()
