@@ -21,6 +21,9 @@
 #define QUEUE_MAX       1024u /* calls that may wait for a worker */
 #define LOOKUPS_MAX     8192u
 #define RUNTIME_DEFAULT "/run/shortener"
+/* The store is waited for no longer, whatever Timeout= says: systemd is told that we are ready
+ * after 5 seconds at the latest. */
+#define STORE_WAIT_USEC (4 * USEC_PER_SEC)
 #define SHIPPER_WRITER  (HOST_WRITERS - 1)
 #define IMPORT_WRITER   (HOST_WRITERS - 2)
 
@@ -154,7 +157,8 @@ static int start_store(Manager *manager) {
                 return 0;
         }
         store_session_deadline(session,
-                               clock_monotonic_usec() + manager->options.store.timeout_usec);
+                               clock_monotonic_usec() + MIN(manager->options.store.timeout_usec,
+                                                            (uint64_t)STORE_WAIT_USEC));
         return check_schema(session, manager);
 }
 

@@ -55,6 +55,23 @@ class Lifecycle(unittest.TestCase):
         notify.wait("STOPPING=1")
         self.assertEqual(one.process.wait(20), 0)
 
+    def test_ready_when_the_store_does_not_answer(self):
+        """A server that takes connections and says nothing, and a Timeout= of half a minute."""
+        frozen = socket.socket(socket.AF_UNIX)
+        self.addCleanup(frozen.close)
+        frozen.bind(os.path.join(self.service.folder, ".s.PGSQL.5432"))
+        frozen.listen(64)
+        self.service.url = f"postgresql:///x?host={self.service.folder}"
+        notify = Notify(self.service.folder)
+        self.addCleanup(notify.close)
+        began = time.monotonic()
+        one = self.service.instance(environment={"NOTIFY_SOCKET": notify.path}, options=["Store.Timeout=30s"])
+        one.start(wait=False)
+        notify.wait("READY=1")
+        self.assertLess(time.monotonic() - began, 5 * harness.SLOW)
+        self.assertEqual(one.get("/metrics").status, 200)
+        harness.wait_for(lambda: "away" in one.log(), what="the log to say why")
+
     def test_store_visits_survive_stop(self):
         one = self.service.start()
         url = one.create()
