@@ -91,6 +91,7 @@ typedef struct Manager {
         uint64_t requests_at_status; /* for req/s in STATUS= */
         uint64_t status_usec;
         char status[160];
+        const char *status_parts; /* of it: store and Redis */
 } Manager;
 
 /* start.c: 0, or an exit status (1, 78), with the reason logged. */

@@ -159,6 +159,7 @@ int manager_run(Manager *manager) {
                 return EXIT_FAILURE;
         }
         manager->status_usec = clock_monotonic_usec();
+        manager->status_parts = "";
         (void)sd_notify(0, "READY=1\nSTATUS=serving");
         log_entry(LOG_NOTICE, MESSAGE_STARTED, NULL, 0, "instance %s started, version %s, store %s",
                   manager->arguments->instance, SHORTENER_VERSION, store_url_shown(manager->store));

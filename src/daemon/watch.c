@@ -14,7 +14,9 @@
 
 #define SECOND_TICKS 10u /* ticks of manager_tick() a second */
 #define STUCK_USEC   (5 * USEC_PER_SEC)
-#define STATUS_USEC  (5 * USEC_PER_SEC)
+#define STATUS_USEC                                                           \
+ (5 * USEC_PER_SEC) /* between two figures; a change of state is told at once \
+                     */
 
 #define MESSAGE_STORE_AWAY "0f6b7d1d5c634a9ea7d1c8a35a0f4b52"
 #define MESSAGE_STORE_BACK "6f3e4f8b4b1c4cf6a0f5c7a0d9f1a6de"
@@ -75,28 +77,37 @@ static int hit_percent(const Manager *manager) {
         return all > 0 ? (int)(100 * hits / all) : -1;
 }
 
+/* "store up, redis away", which a person must not be told late. */
+static const char *parts_state(const Manager *manager) {
+        bool up = store_is_up(manager->store);
+        RedisStats redis;
+
+        if (!manager->redis)
+                return up ? "store up" : "store away";
+        redis_stats(manager->redis, &redis);
+        if (redis.up)
+                return up ? "store up, redis up" : "store away, redis up";
+        return up ? "store up, redis away" : "store away, redis away";
+}
+
 static void notify_status(Manager *manager, uint64_t now_usec) {
         uint64_t requests = metrics_requests(manager->metrics),
                  span = now_usec - manager->status_usec;
+        const char *parts = parts_state(manager);
         int percent = hit_percent(manager);
         ShipperStats stats;
         char text[sizeof manager->status], hits[32] = "";
-        const char *redis = "";
-        RedisStats redis_now;
 
-        if (span < STATUS_USEC)
+        if (manager->draining || span == 0 ||
+            (span < STATUS_USEC && strcmp(parts, manager->status_parts) == 0))
                 return;
+        manager->status_parts = parts;
         shipper_stats(manager->shipper, &stats);
         if (percent >= 0)
                 (void)snprintf(hits, sizeof hits, "hit %d %%, ", percent);
-        if (manager->redis) {
-                redis_stats(manager->redis, &redis_now);
-                redis = redis_now.up ? "redis up, " : "redis away, ";
-        }
-        (void)snprintf(text, sizeof text, "STATUS=%ju req/s, %sstore %s, %s%ju clicks pending",
+        (void)snprintf(text, sizeof text, "STATUS=%ju req/s, %s%s, %ju clicks pending",
                        (uintmax_t)((requests - manager->requests_at_status) * USEC_PER_SEC / span),
-                       hits, store_is_up(manager->store) ? "up" : "away", redis,
-                       (uintmax_t)stats.pending);
+                       hits, parts, (uintmax_t)stats.pending);
         manager->requests_at_status = requests;
         manager->status_usec = now_usec;
         if (strcmp(text, manager->status) == 0)

@@ -34,6 +34,14 @@ class Notify:
         while not any(text in m for m in self.seen):
             self.seen.append(self.sock.recv(4096).decode())
 
+    def wait_for(self, pattern):
+        """The match in a message that comes from now on."""
+        while True:
+            self.seen.append(self.sock.recv(4096).decode())
+            match = re.fullmatch(pattern, self.seen[-1])
+            if match:
+                return match
+
     def close(self):
         self.sock.close()
 
@@ -53,6 +61,48 @@ class Lifecycle(unittest.TestCase):
         notify.wait("RELOADING=1")
         one.signal(signal.SIGTERM)
         notify.wait("STOPPING=1")
+        self.assertEqual(one.process.wait(20), 0)
+
+    def test_status_says_what_goes_on(self):
+        with open(self.service.database, "wb") as file:
+            file.write(b"this is no database\n" * 1000)
+        notify = Notify(self.service.folder)
+        self.addCleanup(notify.close)
+        one = self.service.start(environment={"NOTIFY_SOCKET": notify.path})
+        notify.wait("STATUS=serving")
+        notify.wait_for(r"STATUS=\d+ req/s, store away, 0 clicks pending")
+        os.rename(self.service.database, self.service.database + ".aside")
+        harness.wait_for(lambda: one.get("/ready").status == 200, what="/ready")
+        began = time.monotonic()
+        notify.wait_for(r"STATUS=\d+ req/s, store up, 0 clicks pending")
+        self.assertLess(time.monotonic() - began, 3 * harness.SLOW)  # the figures alone: 5 s
+        url = one.create()
+        for _ in range(20):
+            self.assertEqual(one.get("/" + url["short_code"]).status, 302)
+        status = notify.wait_for(r"STATUS=(\d+) req/s, hit (\d+) %, store up, (\d+) clicks pending")
+        self.assertGreater(int(status.group(1)), 0)
+        self.assertEqual(int(status.group(2)), 95)  # the first of 20 was a miss
+        # What does not change is not told again.
+        notify.wait_for(r"STATUS=0 req/s, hit 95 %, store up, 0 clicks pending")
+        notify.sock.settimeout(6)
+        with self.assertRaises(TimeoutError):
+            notify.sock.recv(4096)
+
+    def test_a_stop_keeps_its_own_status(self):
+        notify = Notify(self.service.folder)
+        self.addCleanup(notify.close)
+        one = self.service.start(environment={"NOTIFY_SOCKET": notify.path})
+        notify.wait("STATUS=serving")
+        with socket.create_connection(("127.0.0.1", one.port)) as slow:
+            slow.sendall(b"GET /health HTTP/1.1\r\nHost: a\r\nX-Slow: ")
+            one.signal(signal.SIGTERM)
+            notify.wait("STATUS=draining")
+            notify.sock.settimeout(6)  # figures would come now
+            with self.assertRaises(TimeoutError):
+                notify.sock.recv(4096)
+            self.assertIsNone(one.process.poll())
+            slow.sendall(b"1\r\n\r\n")
+            self.assertIn(b" 200 OK", slow.recv(65536))
         self.assertEqual(one.process.wait(20), 0)
 
     def test_ready_when_the_store_does_not_answer(self):
