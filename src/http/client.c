@@ -34,14 +34,22 @@ static bool trusted(const HttpServer *server, Slice address) {
         return false;
 }
 
-/* The last X-Forwarded-For field of a head that has several. */
-static Slice last_forwarded(const HttpHead *head, const char *base) {
-        Slice rest = slice_make(base, head->head_len), line, found = SLICE("");
+/* The last X-Forwarded-For field of *rest, the head's first bytes, which become those before it. */
+static bool take_forwarded(Slice *rest, Slice *ret) {
+        Slice name = SLICE("x-forwarded-for:"), line;
+        size_t at;
 
-        while (slice_cut(rest, '\n', &line, &rest))
-                if (slice_starts_with_nocase(line, SLICE("x-forwarded-for:")))
-                        found = slice_trim(slice_from(line, 16));
-        return found;
+        while (rest->len > 0) {
+                for (at = rest->len - 1; at > 0 && rest->data[at - 1] != '\n'; at--)
+                        ;
+                line = slice_from(*rest, at);
+                rest->len = at;
+                if (slice_starts_with_nocase(line, name)) {
+                        *ret = slice_trim(slice_from(line, name.len));
+                        return true;
+                }
+        }
+        return false;
 }
 
 /* Some proxies write the port too: "192.0.2.1:80", "[2001:db8::1]:80". */
@@ -56,11 +64,10 @@ static Slice without_port(Slice s) {
         return s;
 }
 
-/* From the right: the first address that is not one of our proxies; the left-most when all are.
- * What is no address was not written by one of them: it ends the walk. */
-static Slice rightmost_untrusted(const HttpServer *server, Slice list) {
-        Slice address = SLICE("");
-
+/* From the right: the first address that is not one of our proxies; the left-most when all are,
+ * and then false: go on with what is left of this list. What is no address was not written by one
+ * of them: it ends the walk. *ret_address is untouched when there is none. */
+static bool rightmost_untrusted(const HttpServer *server, Slice list, Slice *ret_address) {
         while (list.len > 0) {
                 size_t at = list.len;
                 unsigned char bytes[16];
@@ -70,24 +77,29 @@ static Slice rightmost_untrusted(const HttpServer *server, Slice list) {
                         at--;
                 element = without_port(slice_trim(slice_from(list, at)));
                 if (address_parse(element, bytes) < 0)
-                        break;
-                address = element;
-                if (!trusted(server, address))
-                        break;
+                        return true;
+                *ret_address = element;
+                if (!trusted(server, element))
+                        return true;
                 list.len = at > 0 ? at - 1 : 0;
         }
-        return address;
+        return false;
 }
 
 Slice http_conn_remote(const HttpConn *conn, const HttpHead *head, const char *base) {
-        Slice forwarded;
+        Slice forwarded = SLICE(""), rest = slice_make(base, head->head_len), list;
 
         if (!conn->trusted || head->seen[HTTP_FIELD_X_FORWARDED_FOR] == 0)
                 return slice_make(conn->remote, conn->remote_len);
-        forwarded = head->seen[HTTP_FIELD_X_FORWARDED_FOR] == 1
-                                    ? http_known(base, head, HTTP_FIELD_X_FORWARDED_FOR)
-                                    : last_forwarded(head, base);
-        forwarded = rightmost_untrusted(conn->server, forwarded);
+        /* Several fields are one list (RFC 9110, 5.3). */
+        if (head->seen[HTTP_FIELD_X_FORWARDED_FOR] == 1)
+                (void)rightmost_untrusted(conn->server,
+                                          http_known(base, head, HTTP_FIELD_X_FORWARDED_FOR),
+                                          &forwarded);
+        else
+                while (take_forwarded(&rest, &list))
+                        if (rightmost_untrusted(conn->server, list, &forwarded))
+                                break;
         if (forwarded.len == 0)
                 return slice_make(conn->remote, conn->remote_len);
         return slice_make(forwarded.data, MIN(forwarded.len, (size_t)ADDRESS_TEXT_SIZE));

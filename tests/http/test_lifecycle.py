@@ -237,6 +237,38 @@ class Lifecycle(unittest.TestCase):
         events = one.get(f"/urls/{url['id']}/events?per_page=5").json
         self.assertEqual([e["details"]["ip"] for e in events], ["127.0.0.1"] + ["127.0.0.5"] * 4)
 
+    def visit_with(self, instance, code, fields):
+        """A GET with these X-Forwarded-For fields, in their order."""
+        connection = instance.connect()
+        connection.putrequest("GET", "/" + code)
+        for i, field in enumerate(fields):
+            connection.putheader("x-forwarded-FOR" if i % 2 else "X-Forwarded-For", field)
+            connection.putheader("X-Other", "203.0.113.77")
+        connection.endheaders()
+        self.assertEqual(connection.getresponse().status, 302)
+        connection.close()
+
+    def test_forwarded_for_in_several_fields_is_one_list(self):
+        one = self.service.start(options=["Server.TrustedProxy=127.0.0.0/8"])
+        url = one.create()
+        cases = ((["6.6.6.6", "203.0.113.9"], "203.0.113.9"), (["203.0.113.9", "127.0.0.5"], "203.0.113.9"),
+                 (["6.6.6.6, 203.0.113.9", "127.0.0.5, 127.0.0.6"], "203.0.113.9"),
+                 (["6.6.6.6", "203.0.113.9", "127.0.0.5", "127.0.0.6"], "203.0.113.9"),
+                 (["127.0.0.5", "127.0.0.6"], "127.0.0.5"), (["203.0.113.9", ""], "203.0.113.9"),
+                 (["203.0.113.9", "<script>, 127.0.0.5"], "127.0.0.5"), (["203.0.113.9", "<script>"], "127.0.0.1"))
+        for fields, _ in cases:
+            self.visit_with(one, url["short_code"], fields)
+        events = [e for e in one.get(f"/urls/{url['id']}/events").json if e["event_type"] == "redirect"]
+        self.assertEqual([e["details"]["ip"] for e in reversed(events)], [address for _, address in cases])
+
+    def test_forwarded_for_of_others_does_not_count(self):
+        one = self.service.start(options=["Server.TrustedProxy=192.0.2.0/24"])
+        url = one.create()
+        for fields in (["6.6.6.6"], ["6.6.6.6", "192.0.2.1"], ["192.0.2.1", "6.6.6.6"]):
+            self.visit_with(one, url["short_code"], fields)
+        events = [e for e in one.get(f"/urls/{url['id']}/events").json if e["event_type"] == "redirect"]
+        self.assertEqual([e["details"]["ip"] for e in events], ["127.0.0.1"] * 3)
+
     def test_log_formats(self):
         one = self.service.start()
         one.get("/users", headers={"X-Request-Id": "find-me"})
