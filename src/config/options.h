@@ -64,5 +64,8 @@ typedef struct Options {
  * shipper, watcher (two), warm-up. */
 #define OPTIONS_SESSIONS_MORE 6u
 
+/* config_load() of the table below, and then what no option can check alone. */
+int options_load(const ConfigSources *sources, Options *options, char **ret_error) _must_check_;
+
 extern const ConfigOption options_table[];
 extern const size_t n_options;

@@ -152,7 +152,7 @@ int ctl_configure(Ctl *ctl) {
                 }
                 command->sets[command->n_sets] = store; /* the last word; its place was kept */
         }
-        r = config_load(options_table, n_options, &sources, &ctl->options, &error);
+        r = options_load(&sources, &ctl->options, &error);
         command->sets[command->n_sets] = NULL;
         ctl->configured = true;
         if (r < 0) {

@@ -21,7 +21,7 @@ int manager_load_options(const Arguments *arguments, Options *ret, char **ret_er
                         .set = arguments->set,
         };
         Options options = {0};
-        int r = config_load(options_table, n_options, &sources, &options, ret_error);
+        int r = options_load(&sources, &options, ret_error);
 
         if (r < 0) {
                 config_free(options_table, n_options, &options);

@@ -20,7 +20,7 @@ static int load(const char *assignment, Options *ret, char **ret_error) {
         ConfigSources sources = {.set = set};
 
         *ret = (Options){0};
-        return config_load(options_table, n_options, &sources, ret, ret_error);
+        return options_load(&sources, ret, ret_error);
 }
 
 static void assert_good(const char *assignment) {
@@ -49,7 +49,7 @@ static void test_defaults(void **state) {
         char *error;
 
         (void)state;
-        assert_int_equal(config_load(options_table, n_options, &sources, &options, &error), 0);
+        assert_int_equal(options_load(&sources, &options, &error), 0);
         assert_null(options.server.listen[0]);
         assert_string_equal(options.server.base_url, "");
         assert_int_equal(options.server.max_connections, 4096);
@@ -246,6 +246,25 @@ static void test_bad(void **state) {
                 assert_bad(bad[i]);
 }
 
+/* The message names both, and what to do, whichever was set. */
+static void test_spool_sizes(void **state) {
+        static const char *const good[] = {"Clicks.MaxSize=128M", "Clicks.SegmentSize=1G"},
+                                 *const bad[] = {"Clicks.MaxSize=127M", "Clicks.MaxSize=2M"};
+        Options options;
+        char *error;
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(good); i++)
+                assert_good(good[i]);
+        for (size_t i = 0; i < ELEMENTSOF(bad); i++)
+                assert_bad(bad[i]);
+        assert_int_equal(load("Clicks.MaxSize=32M", &options, &error), -EINVAL);
+        assert_string_equal(error, "[Clicks] MaxSize=32M: less than two segments of "
+                                   "SegmentSize=64M: raise MaxSize=, or lower SegmentSize=");
+        free(error);
+        config_free(options_table, n_options, &options);
+}
+
 /* Neither --dump-config nor the message of what is wrong shows a password. */
 static void test_passwords_are_not_shown(void **state) {
         static const char *const bad[] = {
@@ -310,6 +329,7 @@ int main(void) {
                         cmocka_unit_test(test_defaults),
                         cmocka_unit_test(test_good),
                         cmocka_unit_test(test_bad),
+                        cmocka_unit_test(test_spool_sizes),
                         cmocka_unit_test(test_passwords_are_not_shown),
                         cmocka_unit_test(test_unix_path_limit),
                         cmocka_unit_test(test_access_says_so),
