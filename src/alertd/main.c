@@ -2,10 +2,6 @@
 
 /* shortener-alertd(8): the command line, then the manager. */
 
-#include <errno.h>
-#include <getopt.h>
-#include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "alertd/manager.h"
@@ -13,10 +9,6 @@
 #ifndef SHORTENER_ALERTD_FILE
 # define SHORTENER_ALERTD_FILE "/etc/shortener/alertd.conf"
 #endif
-
-#define EXIT_USAGE  2
-#define EXIT_CONFIG 78
-#define SETS_MAX    64u
 
 static const char help[] =
                 "Usage: shortener-alertd [OPTION]...\n"
@@ -31,119 +23,31 @@ static const char help[] =
                 "\n"
                 "Sockets come by activation, or from [Alerts] Listen=. See shortener-alertd(8).\n";
 
-static int parse_log_format(const char *text, LogFormat *ret) {
-        static const struct {
-                const char *text;
-                LogFormat format;
-        } formats[] = {{"auto", LOG_FORMAT_AUTO},
-                       {"text", LOG_FORMAT_TEXT},
-                       {"json", LOG_FORMAT_JSON}};
-
-        for (size_t i = 0; i < ELEMENTSOF(formats); i++)
-                if (strcmp(text, formats[i].text) == 0) {
-                        *ret = formats[i].format;
-                        return 0;
-                }
-        return -EINVAL;
-}
-
-static int usage_error(const char *what, const char *why) {
-        (void)fprintf(stderr, "shortener-alertd: %s: %s; see shortener-alertd --help\n", what, why);
-        return EXIT_USAGE;
-}
-
-/* -1: go on; else the exit status. */
-static int parse_arguments(int argc, char **argv, Arguments *ret) {
-        static const struct option options[] = {
-                        {"config", required_argument, NULL, 'c'},
-                        {"set", required_argument, NULL, 's'},
-                        {"check-config", no_argument, NULL, 'k'},
-                        {"dump-config", no_argument, NULL, 'd'},
-                        {"log-format", required_argument, NULL, 'l'},
-                        {"help", no_argument, NULL, 'h'},
-                        {"version", no_argument, NULL, 'v'},
-                        {0},
-        };
-        static const char *sets[SETS_MAX + 1];
-        size_t n_sets = 0;
-        int c;
-
-        *ret = (Arguments){.config = SHORTENER_ALERTD_FILE, .set = sets};
-        while ((c = getopt_long(argc, argv, "", options, NULL)) >= 0)
-                switch (c) {
-                case 'c':
-                        ret->config = optarg;
-                        ret->config_required = true;
-                        break;
-                case 's':
-                        if (n_sets == SETS_MAX)
-                                return usage_error("--set", "given too often");
-                        sets[n_sets++] = optarg;
-                        break;
-                case 'k':
-                        ret->check_config = true;
-                        break;
-                case 'd':
-                        ret->dump_config = true;
-                        break;
-                case 'l':
-                        if (parse_log_format(optarg, &ret->log_format) < 0)
-                                return usage_error("--log-format", "not auto, text or json");
-                        break;
-                case 'h':
-                        (void)fputs(help, stdout);
-                        return EXIT_SUCCESS;
-                case 'v':
-                        (void)puts("shortener-alertd " SHORTENER_VERSION);
-                        return EXIT_SUCCESS;
-                default:
-                        return EXIT_USAGE; /* getopt_long() has said why */
-                }
-        return optind < argc ? usage_error(argv[optind], "unexpected argument") : -1;
-}
-
-static int dump(const AlertOptions *options) {
-        Buffer out = BUFFER_EMPTY;
-        int status = EXIT_SUCCESS;
-
-        config_dump(alert_options_table, n_alert_options, options, &out);
-        if (out.failed || fwrite(out.data, 1, out.len, stdout) != out.len || fflush(stdout) != 0)
-                status = EXIT_FAILURE;
-        buffer_done(&out);
-        return status;
-}
-
-/* sd-event takes these by signalfd: they must be blocked before the first thread starts. */
-static void block_signals(void) {
-        sigset_t set;
-
-        (void)sigemptyset(&set);
-        (void)sigaddset(&set, SIGTERM);
-        (void)sigaddset(&set, SIGINT);
-        (void)sigaddset(&set, SIGHUP);
-        (void)sigprocmask(SIG_BLOCK, &set, NULL);
-        (void)signal(SIGPIPE, SIG_IGN);
-}
+static const Program program = {
+                .name = "shortener-alertd",
+                .help = help,
+                .config = SHORTENER_ALERTD_FILE,
+};
 
 int main(int argc, char **argv) {
         _cleanup_free_ char *error = NULL;
         Manager manager = {0};
         Arguments arguments;
-        int status = parse_arguments(argc, argv, &arguments);
+        int status = program_parse(&program, argc, argv, &arguments);
 
         if (status >= 0)
                 return status;
-        if (manager_load_options(&arguments, &manager.options, &error) < 0) {
-                (void)fprintf(stderr, "shortener-alertd: %s\n", error ? error : "out of memory");
-                return EXIT_CONFIG;
-        }
+        if (manager_load_options(&arguments, &manager.options, &error) < 0)
+                return program_bad_config(&program, error);
         if (arguments.check_config || arguments.dump_config) {
-                status = arguments.dump_config ? dump(&manager.options) : EXIT_SUCCESS;
+                status = EXIT_SUCCESS;
+                if (arguments.dump_config)
+                        status = program_dump(&program, alert_options_table, n_alert_options,
+                                              &manager.options);
                 config_free(alert_options_table, n_alert_options, &manager.options);
                 return status;
         }
-        block_signals();
-        log_open("shortener-alertd", arguments.log_format, manager_log_level(&manager.options));
+        program_begin(&program, &arguments, manager_log_level(&manager.options));
         status = manager_start(&manager, &arguments);
         if (status == 0)
                 status = manager_run(&manager);

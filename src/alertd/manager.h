@@ -11,19 +11,10 @@
 
 #include "alertd/forward.h"
 #include "alertd/options.h"
+#include "config/program.h"
 #include "http/server.h"
 #include "metrics/metrics.h"
-#include "sys/log.h"
 #include "work/thread.h"
-
-/* What the command line said. */
-typedef struct Arguments {
-        const char *config;
-        bool config_required;
-        const char **set; /* "SECTION.KEY=VALUE", NULL terminated */
-        LogFormat log_format;
-        bool check_config, dump_config;
-} Arguments;
 
 /* A body that is kept but whose sender may not know: it will send it again. */
 typedef struct Unanswered {

@@ -68,7 +68,7 @@ static int load_with(const Arguments *arguments, char *const *made, AlertOptions
                         .environment = environ,
         };
 
-        while (arguments->set && arguments->set[n_set])
+        while (arguments->set[n_set])
                 n_set++;
         set = calloc(ALIASES + n_set + 1, sizeof *set);
         if (!set)

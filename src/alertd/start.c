@@ -17,7 +17,6 @@
 #include "alertd/manager.h"
 #include "sys/listen.h"
 
-#define EXIT_CONFIG     78
 #define CONNECTIONS_MAX 256u
 
 static int fail(int status, const char *what, const char *why) {

@@ -11,8 +11,7 @@
 
 #include "alertd/manager.h"
 
-#define EXIT_CONFIG 78
-#define USUAL       "discord:@" TARGET_CREDENTIAL
+#define USUAL "discord:@" TARGET_CREDENTIAL
 
 static int fail(int status, const char *what, const char *why) {
         log_error("%s: %s", what, why);

@@ -13,8 +13,6 @@
 #include "daemon/manager.h"
 #include "model/host.h"
 
-#define EXIT_CONFIG 78
-
 /* The host of BaseURL=, malloc'ed; *ret NULL: there is none. */
 static int base_host(const Manager *manager, char **ret) {
         Slice url = slice_from_string(manager->options.server.base_url), rest;

@@ -11,9 +11,9 @@
 #include "cache/redis.h"
 #include "clicks/shipper.h"
 #include "config/options.h"
+#include "config/program.h"
 #include "daemon/routes.h"
 #include "front/front.h"
-#include "sys/log.h"
 #include "work/hooks.h"
 #include "work/pool.h"
 #include "work/resolver.h"
@@ -22,16 +22,6 @@
 #include "work/watcher.h"
 
 #define MANAGER_ROUTES_MAX 64u
-
-/* What the command line said. */
-typedef struct Arguments {
-        const char *instance;
-        const char *config;
-        bool config_required;
-        const char **set; /* "SECTION.KEY=VALUE", NULL terminated */
-        LogFormat log_format;
-        bool check_config, dump_config;
-} Arguments;
 
 typedef struct Manager {
         const Arguments *arguments;

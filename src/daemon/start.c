@@ -17,7 +17,6 @@
 #include "daemon/manager.h"
 #include "sys/listen.h"
 
-#define EXIT_CONFIG     78
 #define QUEUE_MAX       1024u /* calls that may wait for a worker */
 #define LOOKUPS_MAX     8192u
 #define RUNTIME_DEFAULT "/run/shortener"
@@ -68,6 +67,8 @@ static int find_spool_directory(Manager *manager) {
 }
 
 /* ---- parts ---- */
+
+_Static_assert(PROGRAM_INSTANCE_MAX < HOST_NAME_SIZE, "a name must fit into the host page");
 
 static int start_page(Manager *manager) {
         char why[256];
