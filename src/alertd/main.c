@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "alertd/manager.h"
+#include "sys/fd.h"
 
 #ifndef SHORTENER_ALERTD_FILE
 # define SHORTENER_ALERTD_FILE "/etc/shortener/alertd.conf"
@@ -33,8 +34,10 @@ int main(int argc, char **argv) {
         _cleanup_free_ char *error = NULL;
         Manager manager = {0};
         Arguments arguments;
-        int status = program_parse(&program, argc, argv, &arguments);
+        int status;
 
+        fd_keep_standard();
+        status = program_parse(&program, argc, argv, &arguments);
         if (status >= 0)
                 return status;
         if (manager_load_options(&arguments, &manager.options, &error) < 0)

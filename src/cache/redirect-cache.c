@@ -17,7 +17,7 @@
 #include "model/types.h"
 
 #define UNIT        16u /* entries are aligned to this */
-#define ENTRY_MAX   (64u + MODEL_CODE_MAX + 3 * MODEL_TARGET_MAX + 16u)
+#define ENTRY_MAX   (64u + MODEL_CODE_MAX + MODEL_LOCATION_MAX + 16u)
 #define GAP         (2 * ENTRY_MAX)
 #define CHANCES_MAX 32u /* used entries that one insert may spare */
 #define SLOTS_FIRST 4096u

@@ -82,7 +82,8 @@ int redis_value_parse(Slice value, int64_t now_sec, int64_t ttl_sec, Arena *aren
                 return -EBADMSG;
         if (!slice_cut(rest, ' ', &field, &rest) || number_parse_i64(field, &read_sec) < 0 ||
             !slice_cut(rest, ' ', &field, &rest) || number_parse_i64(field, &id) < 0 || id <= 0 ||
-            !slice_cut(rest, ' ', &field, &rest) || !slice_equal(field, link->code))
+            id > MODEL_ID_MAX || !slice_cut(rest, ' ', &field, &rest) ||
+            !slice_equal(field, link->code))
                 return -EBADMSG;
         if (read_sec < 0 || read_sec > now_sec + REDIS_CLOCK_SEC)
                 return -EBADMSG;

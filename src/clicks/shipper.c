@@ -223,7 +223,9 @@ static void chores(Shipper *shipper) {
                 return;
         shipper->chores_usec = now + shipper->chores_every_usec;
         shipper->n_chores++;
+        atomic_store(&shipper->shared.in_store, true);
         tidy_run(&shipper->tidy, shipper->shared.session, now);
+        atomic_store(&shipper->shared.in_store, false);
         if (shipper->moved)
                 shipper->moved = mark_live(shipper) < 0;
         if (shipper->n_chores % SWEEP_CHORES == 0 && shipper->retry_usec == 0)

@@ -5,13 +5,16 @@
  * memory and cost per row stay the same however many there are. Each page is one read: rows that
  * change meanwhile are exported as they were or as they are, and none twice.
  *
- * A file appears under its name when it is complete; until then it is NAME.part.
+ * A file appears under its name when it is complete; until then it is NAME.part. What is there and
+ * is no file (a pipe, a terminal, /dev/null) is written to as it is; a link stays one.
  */
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "basic/csv.h"
@@ -28,11 +31,20 @@ typedef struct Export {
         RecordType type;
         bool json_lines;
         const char *path; /* NULL: standard output */
-        char *part_path;
+        char *real_path;  /* where a link leads to */
+        char *part_path;  /* NULL: no file, written to as it is */
         FILE *file;
         uint64_t n_rows;
         Progress progress;
 } Export;
+
+static const char *final_path(const Export *export) {
+        return export->real_path ? export->real_path : export->path;
+}
+
+static const char *written_path(const Export *export) {
+        return export->part_path ? export->part_path : export->path;
+}
 
 /* ---- rows ---- */
 
@@ -127,7 +139,7 @@ static int write_page(Export *export) {
                 return EXIT_AGAIN;
         }
         if (out->len > 0 && fwrite(out->data, out->len, 1, export->file) != 1) {
-                ctl_error(export->path ? export->part_path : "standard output", "%s",
+                ctl_error(export->path ? written_path(export) : "standard output", "%s",
                           strerror(errno));
                 return EXIT_FAILED;
         }
@@ -257,25 +269,38 @@ static int export_events(Export *export) {
 /* ---- the file ---- */
 
 static int open_output(Export *export) {
+        struct stat st;
+
         export->file = stdout;
         if (!export->path)
                 return EXIT_DONE;
-        if (asprintf(&export->part_path, "%s.part", export->path) < 0) {
-                export->part_path = NULL;
-                ctl_error("export", "out of memory");
-                return EXIT_AGAIN;
+        if (stat(export->path, &st) < 0 || S_ISREG(st.st_mode)) {
+                export->real_path = realpath(export->path, NULL);
+                if (asprintf(&export->part_path, "%s.part", final_path(export)) < 0) {
+                        export->part_path = NULL;
+                        ctl_error("export", "out of memory");
+                        return EXIT_AGAIN;
+                }
         }
-        export->file = fopen(export->part_path, "we");
+        export->file = fopen(written_path(export), "we");
         if (!export->file) {
-                ctl_error(export->part_path, "%s", strerror(errno));
+                ctl_error(written_path(export), "%s", strerror(errno));
                 return EXIT_FAILED;
         }
         return EXIT_DONE;
 }
 
-static int close_output(Export *export, int result) {
-        bool failed;
+/* Reaches the disk, and the file its name. */
+static bool complete(Export *export) {
+        bool failed = fflush(export->file) == EOF;
 
+        if (!failed && export->part_path)
+                failed = fdatasync(fileno(export->file)) < 0;
+        return fclose(export->file) == 0 && !failed &&
+               (!export->part_path || rename(export->part_path, final_path(export)) == 0);
+}
+
+static int close_output(Export *export, int result) {
         if (!export->path) {
                 if (result == EXIT_DONE && fflush(stdout) == EOF) {
                         ctl_error("standard output", "%s", strerror(errno));
@@ -284,13 +309,13 @@ static int close_output(Export *export, int result) {
                 return result;
         }
         owner_suspend();
-        failed = fflush(export->file) == EOF || fdatasync(fileno(export->file)) < 0;
-        failed |= fclose(export->file) == EOF;
-        if (result == EXIT_DONE && (failed || rename(export->part_path, export->path) < 0)) {
+        if (result != EXIT_DONE) {
+                (void)fclose(export->file);
+        } else if (!complete(export)) {
                 ctl_error(export->path, "%s", strerror(errno));
                 result = EXIT_FAILED;
         }
-        if (result != EXIT_DONE)
+        if (result != EXIT_DONE && export->part_path)
                 (void)unlink(export->part_path);
         owner_resume();
         return result;
@@ -335,14 +360,13 @@ int verb_export(Ctl *ctl) {
         if (format && strcmp(format, "jsonl") != 0 && strcmp(format, "csv") != 0)
                 return ctl_usage(ctl, "--format=%s: csv or jsonl", format);
         r = open_output(&export);
-        if (r != EXIT_DONE) {
-                free(export.part_path);
-                return r;
+        if (r == EXIT_DONE) {
+                r = ctl_open(ctl, CTL_READ);
+                if (r == EXIT_DONE)
+                        r = export_rows(&export);
+                r = close_output(&export, r);
         }
-        r = ctl_open(ctl, CTL_READ);
-        if (r == EXIT_DONE)
-                r = export_rows(&export);
-        r = close_output(&export, r);
+        free(export.real_path);
         free(export.part_path);
         return r;
 }

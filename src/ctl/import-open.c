@@ -171,6 +171,14 @@ static int open_state(Import *import, bool wants_resume) {
         return EXIT_DONE;
 }
 
+static bool is_input(const Import *import, const char *path) {
+        struct stat input, other;
+
+        return fstat(import->fd, &input) == 0 && stat(path, &other) == 0 &&
+               S_ISREG(input.st_mode) && input.st_dev == other.st_dev &&
+               input.st_ino == other.st_ino;
+}
+
 static int make_paths(Import *import) {
         const char *errors = command_value(&import->ctl->command, "errors");
         bool beside = import->is_file && !import->dry_run;
@@ -181,6 +189,10 @@ static int make_paths(Import *import) {
                 import->errors_path = strdup(errors);
         else if (beside && asprintf(&import->errors_path, "%s.errors", import->path) < 0)
                 import->errors_path = NULL;
+        if (errors && is_input(import, errors)) {
+                ctl_error(errors, "is the file that is imported: give --errors another one");
+                return EXIT_FAILED;
+        }
         return (beside && !import->state_path) || ((beside || errors) && !import->errors_path)
                                ? out_of_memory()
                                : EXIT_DONE;
@@ -232,7 +244,7 @@ int import_begin(Import *import) {
         if (r != EXIT_DONE)
                 return r;
         r = row_errors_begin(&import->errors, import->path, import->errors_path,
-                             import->state.errors_size);
+                             import->state.errors_size, import->dry_run);
         if (r < 0) {
                 ctl_error(import->errors_path, "%s", strerror(-r));
                 return EXIT_FAILED;

@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "ctl/verbs.h"
+#include "sys/fd.h"
 #include "sys/log.h"
 
 #define DRY_RUN \
@@ -276,6 +277,7 @@ int main(int argc, char **argv) {
         Ctl ctl = {};
         int r;
 
+        fd_keep_standard();
         log_open("shortenerctl", LOG_FORMAT_TEXT, LOG_NOTICE);
         arena_init(&ctl.arena, 0);
         if (command_parse(verbs, ELEMENTSOF(verbs), argc, argv, &ctl.command, &error) < 0)

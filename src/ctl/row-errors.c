@@ -20,7 +20,8 @@
 
 #define SHOWN_MAX 10u /* on standard error */
 
-int row_errors_begin(RowErrors *errors, const char *input, const char *path, uint64_t size) {
+int row_errors_begin(RowErrors *errors, const char *input, const char *path, uint64_t size,
+                     bool dry_run) {
         struct stat st;
         int r = 0;
 
@@ -30,7 +31,7 @@ int row_errors_begin(RowErrors *errors, const char *input, const char *path, uin
         errors->size = size;
         errors->n_shown = errors->n_hidden = 0;
         errors->n_pending = 0;
-        if (!path || size > 0)
+        if (!path || size > 0 || dry_run)
                 return 0;
         owner_suspend();
         if (lstat(path, &st) == 0 && S_ISREG(st.st_mode) && unlink(path) < 0)

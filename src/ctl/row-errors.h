@@ -25,9 +25,10 @@ typedef struct RowErrors {
         size_t n_pending;
 } RowErrors;
 
-/* size: of a resumed import's errors, else 0; then a file that an earlier import left goes. */
-int row_errors_begin(RowErrors *errors, const char *input, const char *path,
-                     uint64_t size) _must_check_;
+/* size: of a resumed import's errors, else 0; then a file that an earlier import left goes, unless
+ * this is a dry run. */
+int row_errors_begin(RowErrors *errors, const char *input, const char *path, uint64_t size,
+                     bool dry_run) _must_check_;
 
 /* problem: static text. At most 2 * BATCH_ROWS between two flushes. */
 void row_errors_add(RowErrors *errors, uint64_t line, const char *problem);

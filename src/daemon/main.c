@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "daemon/manager.h"
+#include "sys/fd.h"
 
 #ifndef SHORTENER_CONFIG_FILE
 # define SHORTENER_CONFIG_FILE "/etc/shortener/shortener.conf"
@@ -35,8 +36,10 @@ int main(int argc, char **argv) {
         _cleanup_free_ char *error = NULL;
         Manager manager = {0};
         Arguments arguments;
-        int status = program_parse(&program, argc, argv, &arguments);
+        int status;
 
+        fd_keep_standard();
+        status = program_parse(&program, argc, argv, &arguments);
         if (status >= 0)
                 return status;
         if (manager_load_options(&arguments, &manager.options, &error) < 0)

@@ -212,12 +212,20 @@ bool front_redirect_cached(Front *front, HttpExchange *exchange, Slice code) {
         return true;
 }
 
-/* What a stored location must be before it becomes a header: printable ASCII (api.md, Promises). */
+/* What a stored location must be before it becomes a header: printable ASCII (api.md, Promises). A
+ * row that was made by hand may be anything. */
 static bool location_safe(Slice location) {
+        if (location.len > MODEL_LOCATION_MAX)
+                return false;
         for (size_t i = 0; i < location.len; i++)
                 if (location.data[i] <= 0x20 || location.data[i] >= 0x7f)
                         return false;
         return location.len > 0;
+}
+
+/* Of an active link: can it be cached, and can its visits be recorded? */
+static bool link_safe(int64_t id, Slice location) {
+        return id > 0 && id <= MODEL_ID_MAX && location_safe(location);
 }
 
 /* What is there already is newer. Times are spread, so that not all ends at the same moment. */
@@ -240,7 +248,7 @@ bool front_warm(Front *front, const WarmBatch *batch) {
                 if (!redirect_cache_roomy(front->cache))
                         return false;
                 if (!host_page_fresh(front->page, warm->counter, warm->mark) ||
-                    !location_safe(fill.location) ||
+                    fill.code.len > MODEL_CODE_MAX || !link_safe(fill.link_id, fill.location) ||
                     redirect_cache_find(front->cache, fill.code, &hit))
                         continue;
                 redirect_cache_insert(front->cache, &fill);
@@ -277,13 +285,14 @@ void front_redirect_resolved(Front *front, Lookup *lookup) {
 
         if (blocked)
                 fill.link_id = BLOCKED;
-        if (lookup->result == 0 && (lookup->link_id == 0 || location_safe(lookup->location)))
+        if (lookup->result == 0 &&
+            (lookup->link_id == 0 || link_safe(lookup->link_id, lookup->location)))
                 redirect_cache_insert(front->cache, &fill);
         if (lookup->expired)
                 return;
         if (lookup->result != 0)
                 answer_unasked(front, lookup);
-        else if (lookup->link_id == 0 || !location_safe(lookup->location))
+        else if (!link_safe(lookup->link_id, lookup->location))
                 answer_missing(front, lookup->exchange);
         else if (blocked)
                 answer_blocked(front, lookup->exchange);

@@ -73,6 +73,14 @@ static bool same_boot(const uint8_t a[16], const uint8_t b[16]) {
         return memcmp(a, unknown, 16) == 0 || memcmp(b, unknown, 16) == 0 || memcmp(a, b, 16) == 0;
 }
 
+/* What is no page of ours hardly has a page's size. */
+static bool has_size_of_page(int fd) {
+        struct stat st;
+
+        return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+               (uint64_t)st.st_size == sizeof(PageLayout);
+}
+
 /* 1: good; 0: half made, too short or of another boot; -EBADMSG: something else's file. */
 static int inspect(int fd) {
         PageHeader header;
@@ -149,6 +157,8 @@ static int lock_and_inspect(int fd, bool wait) {
                 return r;
         if (r == 0) {
                 r = inspect(fd);
+                if (r == -EBADMSG && has_size_of_page(fd))
+                        r = 0; /* damaged, and nobody uses it: nothing in it outlives its users */
                 if (r == 0)
                         r = make(fd);
                 if (r < 0)

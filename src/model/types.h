@@ -12,10 +12,12 @@
 
 #include "basic/slice.h"
 
-#define MODEL_TEXT_MAX    255u  /* characters: username, email, title, event_type */
-#define MODEL_CODE_MAX    64u   /* bytes of a short code */
-#define MODEL_TARGET_MAX  2048u /* bytes of original_url as stored */
-#define MODEL_DETAILS_MAX 4096u /* bytes of an event's details as JSON text, from a client */
+#define MODEL_TEXT_MAX     255u            /* characters: username, email, title, event_type */
+#define MODEL_ID_MAX       (INT64_MAX / 2) /* of imports, so that the sequences behind them never end */
+#define MODEL_LOCATION_MAX (3 * MODEL_TARGET_MAX) /* bytes: each percent-encoded */
+#define MODEL_CODE_MAX     64u                    /* bytes of a short code */
+#define MODEL_TARGET_MAX   2048u                  /* bytes of original_url as stored */
+#define MODEL_DETAILS_MAX  4096u /* bytes of an event's details as JSON text, from a client */
 /* Of the details of our own events "created" and "updated", as JSON text: \uXXXX for each two bytes
  * of a target, and the rest. What was exported is imported again. */
 #define MODEL_DETAILS_OWN_MAX (3 * MODEL_TARGET_MAX + 256u)

@@ -31,8 +31,7 @@
 #define STORE_EVENT_UPDATED  SLICE("updated")
 #define STORE_EVENT_DELETED  SLICE("deleted")
 
-/* Ids of imports go up to here, so that the sequences behind them never end. */
-#define STORE_ID_MAX (INT64_MAX / 2)
+#define STORE_ID_MAX MODEL_ID_MAX
 
 typedef struct StoreOps {
         const char *scheme; /* of the URL, with its colon */
@@ -41,6 +40,7 @@ typedef struct StoreOps {
         /* store->place is what follows the scheme. -EINVAL: it names no place. */
         int (*open)(Store *store);
         void (*close)(Store *store);
+        void (*expect_up)(Store *store); /* NULL: it connects whenever it is asked to */
         int (*session_new)(Store *store, StoreSession **ret);
         void (*session_free)(StoreSession *session);
 

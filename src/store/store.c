@@ -485,6 +485,12 @@ void store_saw(Store *store, uint64_t usec) {
         breaker_note(store, 0);
 }
 
+void store_expect_up(Store *store) {
+        breaker_note(store, 0);
+        if (store->ops->expect_up)
+                store->ops->expect_up(store);
+}
+
 void store_lost_sight(Store *store, bool reached) {
         atomic_store(&store->sight, reached ? STORE_SIGHT_LOST : STORE_SIGHT_NONE);
 }

@@ -420,6 +420,8 @@ StoreSight store_sight(const Store *store);
 uint64_t store_seen_usec(const Store *store);
 /* All was heard of what was committed before usec. */
 void store_saw(Store *store, uint64_t usec);
+/* Another process has just reached it: the next verb may try at once. */
+void store_expect_up(Store *store);
 /* Nothing is heard any more; reached: of a store that answers others. */
 void store_lost_sight(Store *store, bool reached);
 

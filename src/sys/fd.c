@@ -18,6 +18,14 @@ int fd_close(int fd) {
         return -1;
 }
 
+void fd_keep_standard(void) {
+        /* The lowest free number is taken, so each becomes the one that it is asked for. */
+        for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+                if (fcntl(fd, F_GETFD) < 0 &&
+                    open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) < 0)
+                        return; /* no /dev: nothing better can be had */
+}
+
 int fd_write_all(int fd, const void *data, size_t len) {
         const char *p = data;
 

@@ -17,6 +17,11 @@ static inline _unused_ void fd_close_p(int *fd) {
 }
 #define _cleanup_fd_ _cleanup_(fd_close_p)
 
+/* For main(), first of all: a program that is started with standard input, output or error closed
+ * would give their numbers to the files that it opens, and print into them. They are opened so that
+ * reading and writing fail as before. */
+void fd_keep_standard(void);
+
 /* Writes all of it, going on after short writes and EINTR. */
 int fd_write_all(int fd, const void *data, size_t len) _must_check_;
 

@@ -9,6 +9,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
@@ -121,8 +122,13 @@ int socket_listen_check(const char *text) {
 /* A socket file that nobody listens on is a leftover of a process that was killed. */
 static void remove_stale(const Listen *parsed) {
         const struct sockaddr_un *un = (const struct sockaddr_un *)&parsed->address;
-        _cleanup_fd_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        _cleanup_fd_ int fd = -1;
+        struct stat st;
 
+        /* connect() says the same of a file that is no socket. */
+        if (lstat(un->sun_path, &st) < 0 || !S_ISSOCK(st.st_mode))
+                return;
+        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
         if (fd < 0)
                 return;
         if (connect(fd, (const struct sockaddr *)un, parsed->len) < 0 && errno == ECONNREFUSED)

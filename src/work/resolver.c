@@ -18,8 +18,9 @@
 #include "sys/log.h"
 #include "work/thread.h"
 
-#define BATCH_MAX REDIS_BATCH_MAX /* lookups answered by one query */
-#define PING_USEC USEC_PER_SEC
+#define BATCH_MAX         REDIS_BATCH_MAX /* lookups answered by one query */
+#define PING_USEC         USEC_PER_SEC
+#define MOVED_LATELY_USEC (5 * USEC_PER_SEC)
 
 /* A counter is quiet when it has not moved for 1.1 times the TTL and what clocks may differ by. */
 #define QUIET_USEC(ttl) ((ttl) + (ttl) / 10 + REDIS_CLOCK_SEC * USEC_PER_SEC)
@@ -50,6 +51,7 @@ struct Resolver {
         bool redis_was_up;    /* as last logged */
         atomic_uint_fast64_t timeout_usec;
         uint64_t pinged_usec; /* CLOCK_MONOTONIC */
+        uint64_t moved_usec;  /* CLOCK_BOOTTIME of the last move that was taken as a hint */
         Arena arena;
         atomic_uint_fast64_t n_queries;
         atomic_uint_fast64_t ping_usec;
@@ -153,6 +155,28 @@ static void ask_redis(Resolver *resolver) {
         }
 }
 
+/*
+ * A counter that moved, or the epoch, says that a process of this host has reached the store: this
+ * one need not wait for its turn to try, and must not, since what it has cached is not known to be
+ * true any more. Once for each time.
+ */
+static bool is_reached_by_others(Resolver *resolver) {
+        const HostPage *page = resolver->options.page;
+        uint64_t moved_usec = 0;
+
+        for (size_t i = 0; i < resolver->n_questions; i++) {
+                uint32_t counter = resolver->questions[i].counter;
+
+                if (host_page_quiet_usec(page, counter) < MOVED_LATELY_USEC)
+                        moved_usec = MAX(moved_usec, host_page_touched_usec(page, counter));
+        }
+        if (moved_usec <= resolver->moved_usec)
+                return false;
+        resolver->moved_usec = moved_usec;
+        store_expect_up(resolver->options.store);
+        return true;
+}
+
 /* Asks the store for what is not answered yet. How many links it was asked for, in rest[]. */
 static size_t ask_store(Resolver *resolver) {
         uint64_t now = clock_monotonic_usec();
@@ -168,7 +192,8 @@ static size_t ask_store(Resolver *resolver) {
         if (r == 0)
                 r = store_urls_by_codes(resolver->session, &resolver->arena, resolver->rest, n);
         /* The server ended the connection while it was asked, and may be there again already. */
-        if (r == -EHOSTDOWN && store_is_up(resolver->options.store))
+        if (r == -EHOSTDOWN &&
+            (is_reached_by_others(resolver) || store_is_up(resolver->options.store)))
                 r = store_urls_by_codes(resolver->session, &resolver->arena, resolver->rest, n);
         atomic_fetch_add_explicit(&resolver->n_queries, 1, memory_order_relaxed);
         for (size_t i = 0; i < resolver->n_questions; i++) {

@@ -113,6 +113,17 @@ class Import(Case):
         self.ctl("import", path)
         self.assertFalse(os.path.exists(self.path("u.csv.errors")))
 
+    def test_errors_do_not_take_the_place_of_the_input(self):
+        path = self.write("u.csv", users(3))
+        for words in ((), ("--dry-run",)):
+            self.refused("import", *words, "--errors=" + path, path, message="is the file that is imported")
+            self.assertEqual(self.read("u.csv").decode(), users(3))
+
+    def test_a_dry_run_removes_nothing(self):
+        path = self.write("kept", "precious\n")
+        self.ctl("import", "--dry-run", "--errors=" + path, self.write("u.csv", users(3)))
+        self.assertEqual(self.read("kept"), b"precious\n")
+
     def test_dry_run(self):
         path = self.write("u.csv", users(1200) + "anna,\n")
         done = self.run_ctl("import", "--dry-run", path)
@@ -219,6 +230,36 @@ class Export(Case):
             self.assertEqual(self.json("stats", store=form), self.json("stats"))
             self.verify(store=form)
         self.assertFalse([name for name in os.listdir(self.folder) if name.endswith(".part")])
+
+    def test_what_is_no_file_is_written_to(self):
+        self.seed()
+        expected = self.run_ctl("export", "users").stdout
+        pipe = self.path("pipe")
+        os.mkfifo(pipe)
+        with subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE) as reader:
+            self.ctl("export", "users", "--output=" + pipe)
+            self.assertEqual(reader.stdout.read(), expected)
+        self.assertTrue(stat.S_ISFIFO(os.stat(pipe).st_mode))
+        self.write("target", "old")
+        os.symlink(self.path("target"), self.path("link"))
+        self.ctl("export", "users", "--output=" + self.path("link"))
+        self.assertTrue(os.path.islink(self.path("link")))
+        self.assertEqual(self.read("target"), expected)
+
+    def test_closed_outputs(self):
+        """What is printed must not get into a file that took the number of a closed output."""
+        self.seed()
+        folder = os.path.join(self.folder, "run")
+        os.makedirs(folder, exist_ok=True)
+        page = os.path.join(folder, "page")
+        for closing in (">&-", "2>&-", "<&- >&- 2>&-"):
+            command = [self.program, "--store=" + self.url("store.db"), "--set=Server.RuntimeDirectory=" + folder,
+                       "link", "add", "https://example.com/", *(["--user=77777"] if closing == "2>&-" else [])]
+            subprocess.run(["sh", "-c", f'"$@" {closing}', "sh", *command], check=False, timeout=60)
+            with open(page, "rb") as file:
+                self.assertNotIn(b"id:", file.read(64), closing)
+                file.seek(0)
+                self.assertNotIn(b"shortenerctl", file.read(256), closing)
 
     def test_texts_that_need_care(self):
         self.init()

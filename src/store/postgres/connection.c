@@ -32,7 +32,8 @@
 
 /* What a new connection is asked: is the server a primary, of which system, on which timeline? And
  * what it is told: plans for values that are not known, since ours do not depend on them; and to
- * end a transaction whose client is frozen, for it holds locks. */
+ * end a transaction whose client is frozen, for it holds locks; and to answer no COMMIT that a
+ * crash would undo, whatever the database's default is. */
 static const char SQL_GREET[] =
                 "SELECT pg_is_in_recovery(),"
                 " (SELECT system_identifier FROM pg_control_system()),"
@@ -40,6 +41,8 @@ static const char SQL_GREET[] =
                 " ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::bigint END,"
                 " set_config('plan_cache_mode', 'force_generic_plan', false),"
                 " set_config('jit', 'off', false),"
+                " set_config('synchronous_commit', coalesce(nullif("
+                "current_setting('synchronous_commit'), 'off'), 'on'), false),"
                 " set_config('idle_in_transaction_session_timeout', '15000', false)";
 
 static uint64_t jitter(uint64_t most) {
@@ -225,8 +228,8 @@ static int greet(PgSession *s) {
                                                      "changes");
                 return -EHOSTDOWN;
         }
-        return pg_timeline_check(s, (uint64_t)pg_number(result, 0, 1),
-                                 (uint64_t)pg_number(result, 0, 2));
+        s->timeline = (uint64_t)pg_number(result, 0, 2);
+        return pg_timeline_check(s, (uint64_t)pg_number(result, 0, 1), s->timeline);
 }
 
 static int connect_host(PgSession *s, size_t host, const char *password) {
@@ -332,6 +335,11 @@ static bool has_ended(PgSession *s) {
         return false;
 }
 
+/* Another session has seen a later timeline since: this server is an old primary. */
+static bool is_passed(PgSession *s) {
+        return s->timeline < atomic_load(&pg_store(s)->timeline);
+}
+
 int pg_ready(PgSession *s) {
         int r;
 
@@ -342,8 +350,8 @@ int pg_ready(PgSession *s) {
         s->limit_usec = s->session.deadline_usec;
         if (s->in_load)
                 return 0;
-        if (s->db &&
-            (s->lost || (!s->listening && clock_monotonic_usec() >= s->until_usec) || has_ended(s)))
+        if (s->db && (s->lost || is_passed(s) ||
+                      (!s->listening && clock_monotonic_usec() >= s->until_usec) || has_ended(s)))
                 pg_disconnect(s);
         if (LIKELY(s->db))
                 return 0;

@@ -69,6 +69,12 @@ static int pg_ping(StoreSession *session) {
         return r < 0 ? r : pg_run(s, STMT_PING, "SELECT 1", NULL, NULL);
 }
 
+static void pg_expect_up(Store *store) {
+        PgStore *pg = store->data;
+
+        atomic_store(&pg->next_try_usec, 0);
+}
+
 #define POSTGRES_OPS(name)                                                                      \
  {                                                                                              \
   .scheme = name, .open = pg_open, .close = pg_close, .session_new = pg_session_new,            \
@@ -85,7 +91,7 @@ static int pg_ping(StoreSession *session) {
   .events_tidy = pg_events_tidy, .watch = pg_watch, .token_create = pg_token_create,            \
   .token_find = pg_token_find, .token_use = pg_token_use, .token_revoke = pg_token_revoke,      \
   .token_list = pg_token_list, .audit_list = pg_audit_list, .audit_tidy = pg_audit_tidy,        \
-  .import_rows = STORE_IMPORT_ROWS_MAX, .capacity = pg_capacity,                                \
+  .import_rows = STORE_IMPORT_ROWS_MAX, .capacity = pg_capacity, .expect_up = pg_expect_up,     \
  }
 
 const StoreOps store_postgres_ops[] = {POSTGRES_OPS("postgresql:"), POSTGRES_OPS("postgres:")};

@@ -94,6 +94,7 @@ typedef struct PgSession {
         PGconn *db;                /* NULL: not connected */
         uint64_t until_usec;       /* CLOCK_MONOTONIC at which the connection is old */
         uint64_t limit_usec;       /* CLOCK_MONOTONIC at which to give up; 0: never */
+        uint64_t timeline;         /* of the server */
         uint64_t timeout_msec;     /* lock_timeout that the server knows of this session */
         bool prepared[STMT_N];     /* in this connection */
         PgTransaction transaction; /* what the next statement runs in */

@@ -185,12 +185,35 @@ static void test_longer_page_is_shared(void **state) {
         (void)host_map_free(map);
 }
 
+/* Nothing in a page outlives those who use it: when nobody does, a damaged one is made again. */
+static void test_damaged_page(void **state) {
+        static const struct {
+                off_t offset;
+                size_t len;
+        } fields[] = {
+                        {0, 8},
+                        {offsetof(PageHeader, layout), 4},
+                        {offsetof(PageHeader, size), 8},
+        };
+        Fixture *f = *state;
+        const char text[] = "id:   1\n";
+        HostMap *map;
+
+        for (size_t i = 0; i < ELEMENTSOF(fields); i++) {
+                map = open_map(f);
+                write_file(f, text, fields[i].len, fields[i].offset);
+                assert_true(open_error(f) < 0); /* it is in use */
+                (void)host_map_free(map);
+                map = open_map(f);
+                assert_true(map->page->header.layout == PAGE_LAYOUT);
+                (void)host_map_free(map);
+        }
+}
+
 /* ---- refusing ---- */
 
 static void test_what_is_no_page_is_left_alone(void **state) {
         Fixture *f = *state;
-        uint32_t layout = 2;
-        uint64_t size = 4096;
         char text[32] = "precious data";
         struct stat st;
 
@@ -198,16 +221,6 @@ static void test_what_is_no_page_is_left_alone(void **state) {
         assert_int_equal(open_error(f), -EBADMSG);
         assert_int_equal(stat(f->path, &st), 0);
         assert_int_equal(st.st_size, sizeof(text));
-        assert_int_equal(unlink(f->path), 0);
-
-        (void)host_map_free(open_map(f));
-        write_file(f, &layout, 4, offsetof(PageHeader, layout));
-        assert_int_equal(open_error(f), -EBADMSG);
-        assert_int_equal(unlink(f->path), 0);
-
-        (void)host_map_free(open_map(f));
-        write_file(f, &size, 8, offsetof(PageHeader, size));
-        assert_int_equal(open_error(f), -EBADMSG);
         assert_int_equal(unlink(f->path), 0);
 
         assert_int_equal(mkfifo(f->path, 0600), 0);
@@ -284,6 +297,7 @@ int main(void) {
                 TEST_IN_FOLDER(test_truncated_page),
                 TEST_IN_FOLDER(test_page_of_another_boot),
                 TEST_IN_FOLDER(test_longer_page_is_shared),
+                TEST_IN_FOLDER(test_damaged_page),
                 TEST_IN_FOLDER(test_what_is_no_page_is_left_alone),
                 TEST_IN_FOLDER(test_errors_name_themselves),
                 TEST_IN_FOLDER(test_a_page_in_the_making_is_not_waited_for),
