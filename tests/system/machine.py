@@ -174,6 +174,12 @@ class Machine:
     def journal(self, *options):
         return self.out(["journalctl", "--no-pager", "--quiet", *options])
 
+    def leave_room(self, size):
+        """A smaller disk: what is on it now and this many bytes."""
+        disk = os.statvfs(self.upper)
+        used = (disk.f_blocks - disk.f_bfree) * disk.f_frsize
+        subprocess.run(["mount", "-o", f"remount,size={used + size}", self.upper], check=True)
+
     def reboot(self):
         """Off, and on again with what was written."""
         self.power_off()
