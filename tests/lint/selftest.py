@@ -3,6 +3,7 @@
 """The lints find what they are for: each one runs over small trees, good ones and bad ones."""
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -240,6 +241,44 @@ class Lints(unittest.TestCase):
             (names[1], "rate(cache_hits_total", "rate(hits_total", "there is no metric hits_total"),
         ):
             self.bad("dashboard", changed(name, old, new), finding)
+
+    def test_operations(self):
+        names = re.findall(r'"([a-z-]+)"', (HERE / "operations.py").read_text(encoding="utf-8").split("NAMES = (")[1].split(")")[0])
+        self.assertEqual(len(names), 13)
+        tree = {f"docs/{name}.md": "\n" for name in names}
+        tree["README.md"] = "".join(f"[x](docs/{name}.md)\n" for name in names)
+        tree["monitoring/rules/alerts.yml"] = "    - alert: StoreDown\n      for: 5s\n      severity: critical\n      runbook: runbook.md#storedown\n"
+        tree["etc/shortener.conf"] = "[Clicks]\n#Keep=24h\n"
+        tree["systemd/shortener@.service.in"] = ""
+        tree["script/load"], tree["tests/load/load.py"] = "#!/bin/sh\n", "--short\n"
+        tree["script/packages.txt"] = "libpq-dev  build\nlibc6-dev  build\nlibcmocka-dev  test\n"
+        tree["tests/chaos/experiments.py"], tree["tests/chaos/document.py"] = '        "kill-all",\n', "pass\n"
+        tree["docs/chaos-engineering.md"] = "<!-- results -->\n| `kill-all` | 1 |\n<!-- end -->\n"
+        tree["docs/decisions/0001-a.md"] = ""
+        tree["docs/decision-log.md"] = "### C\n**Instead of** **Because** [1](decisions/0001-a.md)\n\n| `libpq-dev` |\n"
+        tree["docs/capacity-plan.md"] = "| a | how |\n|---|---|\n| 12 us | `tests/x.py` |\n\n| b | how |\n|---|---|\n| 1 | computed |\n"
+        tree["src/a.c"] = 'log("store is back: %s after %" PRIu64 " s", x);\n'
+        tree["docs/incident-diagnosis.md"] = "shortenerd[12]: store is back: sqlite:x after 2 s\n"
+        tree["docs/runbook.md"] = "`Keep=1h` of `[Clicks]`, `StoreDown`, `script/load gold --short`, `systemctl stop shortener@2.service`\n"
+        self.good("operations", tree)
+        without = {name: text for name, text in tree.items() if name != "docs/architecture.md"}
+        self.bad("operations", without, "there is no docs/architecture.md")
+        for name, text, finding in (
+            ("README.md", tree["README.md"].replace("[x](docs/api.md)", ""), "README.md: no link to docs/api.md"),
+            ("docs/runbook.md", "`Kept=1h`", "docs/runbook.md: there is no option Kept="),
+            ("docs/runbook.md", "`StoreGone`", "docs/runbook.md: there is no alert StoreGone"),
+            ("docs/runbook.md", "```\nscript/load gold --fast\n```", "docs/runbook.md: script/load knows no --fast"),
+            ("docs/runbook.md", "`script/lode`", "docs/runbook.md: there is no script/lode"),
+            ("docs/runbook.md", "`shortener-x.timer`", "docs/runbook.md: there is no unit shortener-x.timer"),
+            ("tests/chaos/document.py", "print('differs')\n", "differs"),
+            ("tests/chaos/experiments.py", '        "kill-none",\n', "no result of kill-none"),
+            ("docs/capacity-plan.md", "| a | how |\n|---|---|\n| 12 us | guess |\n", "docs/capacity-plan.md:3: says not where"),
+            ("docs/decision-log.md", "### C\n**Instead of** **Because** `libpq-dev`\n| `libpq-dev` |\n", "no link to docs/decisions/0001-a.md"),
+            ("docs/decision-log.md", tree["docs/decision-log.md"].replace("| `libpq-dev` |", ""), "no library libpq-dev"),
+            ("docs/decision-log.md", tree["docs/decision-log.md"].replace("**Because**", ""), "C: no **Because**"),
+            ("docs/incident-diagnosis.md", "shortenerd[12]: the store is gone\n", "no program of ours logs: the store is gone"),
+        ):
+            self.bad("operations", {**tree, name: text}, finding)
 
 
 if __name__ == "__main__":
