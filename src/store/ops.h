@@ -133,7 +133,8 @@ struct Store {
 
 /* The one audit row of an import that may be many transactions. */
 typedef struct StoreImport {
-        int64_t audit_id; /* 0: there is none yet */
+        int64_t audit_id;  /* 0: there is none yet */
+        int64_t audit_sec; /* its time */
         AuditCounts counts;
 } StoreImport;
 

@@ -86,13 +86,14 @@ static int insert_import(PgSession *s, const Audit *row) {
         PgParams params = {.n = 0};
 
         add_row(&params, row);
+        s->session.import_next.audit_sec = row->time_sec;
         return pg_run_number(s, STMT_AUDIT_BEGIN, INSERT " RETURNING id", &params,
                              &s->session.import_next.audit_id);
 }
 
 int pg_audit_import(PgSession *s, const StoreTotals *moved) {
-        static const char sql[] = "UPDATE audit SET new = $2::text WHERE id = $1::bigint"
-                                  " RETURNING id";
+        static const char sql[] = "UPDATE audit SET new = $3::text WHERE time = $1::bigint"
+                                  " AND id = $2::bigint RETURNING id";
         const AuditCounts more = {moved->users, moved->urls, moved->events};
         PgParams params = {.n = 0};
         Audit row;
@@ -101,6 +102,7 @@ int pg_audit_import(PgSession *s, const StoreTotals *moved) {
         r = store_note_import(&s->session, &more, &row);
         if (r < 0 || row.id == 0)
                 return r < 0 ? r : insert_import(s, &row);
+        pg_add_number(&params, s->session.import.audit_sec);
         pg_add_number(&params, row.id);
         pg_add_text(&params, row.new_fields);
         r = pg_run_number(s, STMT_AUDIT_IMPORT, sql, &params, NULL);
@@ -195,10 +197,10 @@ int pg_audit_list(StoreSession *session, Arena *arena, const StoreAuditQuery *qu
 
 /* What another instance drops just now is left to it. */
 static int drop(PgSession *s, int64_t before_sec, bool *ret_more) {
-        static const char sql[] =
-                        "WITH d AS (DELETE FROM audit WHERE id = ANY (ARRAY(SELECT id FROM audit"
-                        " WHERE time < $1::bigint ORDER BY time, id LIMIT $2::bigint"
-                        " FOR UPDATE SKIP LOCKED)) RETURNING 1) SELECT count(*) FROM d";
+        static const char sql[] = "WITH d AS (DELETE FROM audit WHERE ctid = ANY (ARRAY("
+                                  "SELECT ctid FROM audit WHERE time < $1::bigint"
+                                  " ORDER BY time, id LIMIT $2::bigint FOR UPDATE SKIP LOCKED))"
+                                  " RETURNING 1) SELECT count(*) FROM d";
         PgParams params = {.n = 0};
         int64_t n = 0;
         int r;

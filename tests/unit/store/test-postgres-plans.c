@@ -57,8 +57,8 @@ static const Expected expected[] = {
                 {"SELECT 1 FROM urls WHERE id = $1::bigint", {"urls_pkey"}},
                 {"FROM events AS e WHERE e.id = w.id", {"_pkey", "urls_pkey"}},
                 {"FROM audit WHERE kind = $9::text", {"audit_object"}},
-                {"DELETE FROM audit", {"audit_time"}},
-                {"FROM audit WHERE", {"audit_time"}},
+                {"DELETE FROM audit", {"audit_pkey", "Tid Scan on audit"}},
+                {"FROM audit WHERE", {"audit_pkey"}},
                 {"UPDATE audit", {"audit_pkey"}},
 };
 

@@ -4,7 +4,7 @@
 -- an import, whose counts move with it. A row outlives what it names.
 
 CREATE TABLE audit (
-    id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    id         bigint GENERATED ALWAYS AS IDENTITY,
     time       bigint NOT NULL,
     token_id   bigint,
     user_id    bigint,
@@ -14,7 +14,7 @@ CREATE TABLE audit (
     object_id  bigint NOT NULL,
     old        text,
     new        text,
-    request_id text COLLATE "C"
+    request_id text COLLATE "C",
+    PRIMARY KEY (time, id)
 );
-CREATE INDEX audit_time ON audit (time, id);
 CREATE INDEX audit_object ON audit (kind, object_id, time, id);
