@@ -5,6 +5,7 @@
 #include "api/access.h"
 #include "api/api.h"
 #include "api/json.h"
+#include "api/once.h"
 #include "api/paging.h"
 #include "api/reply.h"
 #include "basic/clock.h"
@@ -148,11 +149,15 @@ static int reply_event_refusal(Call *call, int result) {
 
 int api_events_create(Call *call) {
         _cleanup_(json_body_done) JsonBody body = {NULL};
+        _cleanup_(once_done) Once once = {.show = reply_show_event};
         Event event = {.timestamp_sec = (int64_t)(call->now_usec / USEC_PER_SEC)}, created;
+        const StoreKey *key;
         Problem problem;
         int r;
 
         r = json_body_read(call, &body);
+        if (r == 0)
+                r = once_begin(call, &once, &key);
         if (r != 0)
                 return reply_end(r);
         r = read_event(call, &body, &event, &problem);
@@ -167,9 +172,9 @@ int api_events_create(Call *call) {
         if (r > 0)
                 return reply_field(call, event.url_id, event.user_id, &problem);
 
-        r = store_event_create(call->store, &event, &created);
+        r = store_event_create_once(call->store, &event, key, &created);
         if (r != 0)
-                return reply_store(call, r);
+                return once_reply(call, &once, r);
         call->log_url_id = created.url_id;
         return reply_event(call, 201, &created);
 }

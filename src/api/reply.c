@@ -107,35 +107,41 @@ void reply_show_url(Buffer *out, const void *url) {
         buffer_append_byte(out, '\n');
 }
 
-/* The body is the representation of one row. */
-static int reply_shown(Call *call, int status) {
+void reply_show_event(Buffer *out, const void *event) {
+        append_event(out, event);
+        buffer_append_byte(out, '\n');
+}
+
+int reply_shown(Call *call, int status, bool has_tag) {
         HttpResponse *response = &call->exchange->response;
         char tag[ENTITY_TAG_SIZE];
         int r;
 
         if (response->body.failed)
                 return -ENOMEM;
-        r = entity_tag(buffer_slice(&response->body), tag);
-        if (r < 0)
-                return r;
-        http_response_field(response, "ETag", slice_make(tag, sizeof tag));
+        if (has_tag) {
+                r = entity_tag(buffer_slice(&response->body), tag);
+                if (r < 0)
+                        return r;
+                http_response_field(response, "ETag", slice_make(tag, sizeof tag));
+        }
         response->status = status;
         return 0;
 }
 
 int reply_user(Call *call, int status, const User *user) {
         reply_show_user(&call->exchange->response.body, user);
-        return reply_shown(call, status);
+        return reply_shown(call, status, true);
 }
 
 int reply_url(Call *call, int status, const Url *url) {
         reply_show_url(&call->exchange->response.body, url);
-        return reply_shown(call, status);
+        return reply_shown(call, status, true);
 }
 
 int reply_event(Call *call, int status, const Event *event) {
-        append_event(&call->exchange->response.body, event);
-        return reply_finish(call, status);
+        reply_show_event(&call->exchange->response.body, event);
+        return reply_shown(call, status, false);
 }
 
 int reply_stats(Call *call, const Url *url, int64_t redirects) {

@@ -30,6 +30,10 @@ int reply_field(Call *call, int64_t url_id, int64_t user_id, const Problem *prob
 /* The representation of one row: the body of an answer with it. */
 void reply_show_user(Buffer *out, const void *user);
 void reply_show_url(Buffer *out, const void *url);
+void reply_show_event(Buffer *out, const void *event);
+
+/* The body was written: a representation, with ETag if there is a resource that it is of. */
+int reply_shown(Call *call, int status, bool has_tag) _must_check_;
 
 /* With ETag. */
 int reply_user(Call *call, int status, const User *user) _must_check_;

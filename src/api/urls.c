@@ -12,6 +12,7 @@
 #include "api/api.h"
 #include "api/if-match.h"
 #include "api/json.h"
+#include "api/once.h"
 #include "api/paging.h"
 #include "api/reply.h"
 #include "basic/clock.h"
@@ -172,8 +173,8 @@ static int read_url(Call *call, const JsonBody *body, Url *url, Problem *ret_pro
         return json_get_text(body, &title_text, &url->title, ret_problem);
 }
 
-/* Results of store_url_create() but STORE_CODE_TAKEN; -EEXIST: no free code was found. */
-static int insert(Call *call, Url *url, Url *ret) {
+/* Results of store_url_create_once() but STORE_CODE_TAKEN; -EEXIST: no free code was found. */
+static int insert(Call *call, Url *url, const StoreKey *key, Url *ret) {
         const CallContext *context = call->context;
         Arena *arena = &call->exchange->arena;
         Slice details;
@@ -188,7 +189,7 @@ static int insert(Call *call, Url *url, Url *ret) {
                 details = details_created(arena, url->target, url->code);
                 if (!details.data)
                         return -ENOMEM;
-                r = store_url_create(call->store, url, details, ret);
+                r = store_url_create_once(call->store, url, details, key, ret);
                 if (r != STORE_CODE_TAKEN)
                         return r;
         }
@@ -197,11 +198,15 @@ static int insert(Call *call, Url *url, Url *ret) {
 
 int api_urls_create(Call *call) {
         _cleanup_(json_body_done) JsonBody body = {NULL};
+        _cleanup_(once_done) Once once = {.show = reply_show_url, .has_tag = true};
         Url url = {.is_active = true}, created;
+        const StoreKey *key;
         Problem problem;
         int r;
 
         r = json_body_read(call, &body);
+        if (r == 0)
+                r = once_begin(call, &once, &key);
         if (r != 0)
                 return reply_end(r);
         r = read_url(call, &body, &url, &problem);
@@ -215,9 +220,9 @@ int api_urls_create(Call *call) {
                 return reply_field(call, 0, url.user_id, &problem);
 
         url.created_sec = url.updated_sec = now_sec(call);
-        r = insert(call, &url, &created);
+        r = insert(call, &url, key, &created);
         if (r != 0)
-                return reply_store(call, r);
+                return once_reply(call, &once, r);
         call->n_urls_created = 1;
         note(call, created.id, created.code);
         return reply_url(call, 201, &created);

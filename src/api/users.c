@@ -8,6 +8,7 @@
 #include "api/api.h"
 #include "api/if-match.h"
 #include "api/json.h"
+#include "api/once.h"
 #include "api/paging.h"
 #include "api/reply.h"
 #include "api/users.h"
@@ -90,23 +91,25 @@ int api_users_list(Call *call) {
 
 int api_users_create(Call *call) {
         _cleanup_(json_body_done) JsonBody body = {NULL};
+        _cleanup_(once_done) Once once = {.show = reply_show_user, .has_tag = true};
+        User user = {.created_sec = (int64_t)(call->now_usec / USEC_PER_SEC)}, created;
+        const StoreKey *key;
         Problem problem;
-        Slice username, email;
-        User user;
         int r;
 
         r = json_body_read(call, &body);
+        if (r == 0)
+                r = once_begin(call, &once, &key);
         if (r != 0)
                 return reply_end(r);
-        r = json_get_text(&body, &new_username, &username, &problem);
+        r = json_get_text(&body, &new_username, &user.username, &problem);
         if (r == 0)
-                r = json_get_text(&body, &new_email, &email, &problem);
+                r = json_get_text(&body, &new_email, &user.email, &problem);
         if (r != 0)
                 return call_problem(call, problem.status, problem.text);
 
-        r = store_user_create(call->store, &call->exchange->arena, username, email,
-                              (int64_t)(call->now_usec / USEC_PER_SEC), &user);
-        return r != 0 ? reply_store(call, r) : reply_user(call, 201, &user);
+        r = store_user_create_once(call->store, &call->exchange->arena, &user, key, &created);
+        return r != 0 ? once_reply(call, &once, r) : reply_user(call, 201, &created);
 }
 
 static int find(Call *call, User *ret) {

@@ -11,6 +11,7 @@
 
 #define PAUSE_USEC    (600 * USEC_PER_SEC)
 #define DEADLINE_USEC (60 * USEC_PER_SEC) /* dropping a day counts it first */
+#define KEYS_USEC     (5 * USEC_PER_SEC)
 
 /* Seconds since the epoch; 0: nothing is too old. */
 static int64_t before(uint64_t keep_usec) {
@@ -37,7 +38,19 @@ static void tidy_audit(Tidy *tidy, StoreSession *session, uint64_t now_usec) {
                 tidy->audit_due_usec = now_usec + PAUSE_USEC;
 }
 
+static void tidy_keys(Tidy *tidy, StoreSession *session, uint64_t now_usec) {
+        int64_t now_sec = (int64_t)(clock_realtime_usec() / USEC_PER_SEC);
+        bool more = false;
+
+        if (now_usec < tidy->keys_due_usec)
+                return;
+        store_session_deadline(session, now_usec + KEYS_USEC);
+        if (store_keys_tidy(session, now_sec, &more) == 0 && !more)
+                tidy->keys_due_usec = now_usec + PAUSE_USEC;
+}
+
 void tidy_run(Tidy *tidy, StoreSession *session, uint64_t now_usec) {
         tidy_events(tidy, session, now_usec);
         tidy_audit(tidy, session, now_usec);
+        tidy_keys(tidy, session, now_usec);
 }

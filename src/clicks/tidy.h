@@ -2,7 +2,8 @@
 #pragma once
 
 /* What has to be done in the store from time to time, by one of all processes: partitions of
- * visits, and what is too old to be kept. Private to clicks/. */
+ * visits, what is too old to be kept, and keys of requests whose time is over. Private to clicks/.
+ */
 
 #include "store/store.h"
 
@@ -12,6 +13,7 @@ typedef struct Tidy {
         uint64_t keep_audit_usec;  /* rows of the audit older than that are dropped; 0: never */
         uint64_t events_due_usec;  /* CLOCK_MONOTONIC; 0: at once */
         uint64_t audit_due_usec;
+        uint64_t keys_due_usec;
 } Tidy;
 
 /* A step of each that is due. Sets the session's deadline. What fails is done the next time. */

@@ -17,7 +17,8 @@
 #include "model/audit.h"
 #include "store/store.h"
 
-#define STORE_ERROR_SIZE 256 /* bytes of a session's error text, NUL included */
+#define STORE_ONGOING    256u /* places for keys; more than there are workers */
+#define STORE_ERROR_SIZE 256  /* bytes of a session's error text, NUL included */
 
 /* One transaction of clicks: at most so many rows, or so long; how many rows go in whoever waits,
  * so that a shipper beside busy writers still moves; how often it looks. */
@@ -49,7 +50,8 @@ typedef struct StoreOps {
         int (*migrate)(StoreSession *session, int *ret_n);
         int (*capacity)(StoreSession *session, StoreCapacity *ret); /* NULL: without limits */
 
-        int (*user_create)(StoreSession *session, Arena *arena, const User *user, User *ret);
+        int (*user_create)(StoreSession *session, Arena *arena, const User *user,
+                           const StoreKey *key, User *ret);
         int (*user_get)(StoreSession *session, Arena *arena, int64_t id, User *ret);
         int (*user_update)(StoreSession *session, Arena *arena, int64_t id,
                            const StoreUserChange *change, User *ret);
@@ -58,7 +60,8 @@ typedef struct StoreOps {
                          User **ret_rows, size_t *ret_n, int64_t *ret_total);
         int (*users_import)(StoreSession *session, StoreUserRow *rows, size_t n);
 
-        int (*url_create)(StoreSession *session, const Url *url, Slice details, Url *ret);
+        int (*url_create)(StoreSession *session, const Url *url, Slice details, const StoreKey *key,
+                          Url *ret);
         int (*url_get)(StoreSession *session, Arena *arena, int64_t id, Url *ret);
         int (*url_get_by_code)(StoreSession *session, Arena *arena, Slice code, Url *ret);
         int (*url_update)(StoreSession *session, Arena *arena, int64_t id,
@@ -74,7 +77,8 @@ typedef struct StoreOps {
                           int (*each)(void *userdata, const Link *link), void *userdata);
         int (*urls_import)(StoreSession *session, StoreUrlRow *rows, size_t n, bool with_events);
 
-        int (*event_create)(StoreSession *session, const Event *event, Event *ret);
+        int (*event_create)(StoreSession *session, const Event *event, const StoreKey *key,
+                            Event *ret);
         int (*event_list)(StoreSession *session, Arena *arena, const StoreQuery *query,
                           Event **ret_rows, size_t *ret_n, int64_t *ret_total);
         int (*events_import)(StoreSession *session, StoreEventRow *rows, size_t n);
@@ -90,6 +94,8 @@ typedef struct StoreOps {
         int (*audit_list)(StoreSession *session, Arena *arena, const StoreAuditQuery *query,
                           Audit **ret_rows, size_t *ret_n);
         int (*audit_tidy)(StoreSession *session, int64_t before_sec, bool *ret_more);
+        int (*key_find)(StoreSession *session, Arena *arena, const StoreKey *key, StoreAnswer *ret);
+        int (*keys_tidy)(StoreSession *session, int64_t now_sec, bool *ret_more);
 
         int (*load_begin)(StoreSession *session, bool replace);
         int (*load_end)(StoreSession *session, bool commit);
@@ -125,6 +131,9 @@ struct Store {
         /* The breaker; any thread. */
         atomic_uint n_failures;           /* verbs in a row that found the store away */
         _Atomic uint64_t next_probe_usec; /* CLOCK_MONOTONIC; 0: closed */
+
+        /* Keys of what is being done just now; see once.c. */
+        _Atomic uint64_t ongoing[STORE_ONGOING];
 
         /* Whether changes of other hosts are heard of; see store_sight(). */
         atomic_int sight;

@@ -272,7 +272,7 @@ int store_user_create(StoreSession *session, Arena *arena, Slice username, Slice
                       int64_t created_sec, User *ret) {
         const User user = {.username = username, .email = email, .created_sec = created_sec};
 
-        return VERB(session, user_create(session, arena, &user, ret));
+        return store_user_create_once(session, arena, &user, NULL, ret);
 }
 
 int store_user_get(StoreSession *session, Arena *arena, int64_t id, User *ret) {
@@ -301,7 +301,7 @@ int store_users_import(StoreSession *session, StoreUserRow *rows, size_t n) {
 /* ---- urls ---- */
 
 int store_url_create(StoreSession *session, const Url *url, Slice details, Url *ret) {
-        return VERB(session, url_create(session, url, details, ret));
+        return store_url_create_once(session, url, details, NULL, ret);
 }
 
 int store_url_get(StoreSession *session, Arena *arena, int64_t id, Url *ret) {
@@ -348,7 +348,7 @@ int store_urls_import(StoreSession *session, StoreUrlRow *rows, size_t n, bool w
 /* ---- events ---- */
 
 int store_event_create(StoreSession *session, const Event *event, Event *ret) {
-        return VERB(session, event_create(session, event, ret));
+        return store_event_create_once(session, event, NULL, ret);
 }
 
 int store_event_list(StoreSession *session, Arena *arena, const StoreQuery *query, Event **ret_rows,

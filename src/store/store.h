@@ -36,6 +36,9 @@ typedef enum StoreResult {
         STORE_REFUSED = 8,    /* the database refused a row for what is in it */
         STORE_BAD_SCHEMA = 9, /* another program's, or newer than ours: see store_schema() */
         STORE_UNMET = 10,     /* the change's StoreCondition does not hold */
+        STORE_KEY_USED = 11,  /* it was done already: store_key_find() has the answer */
+        STORE_KEY_OTHER = 12, /* the key is remembered, with another request */
+        STORE_KEY_BUSY = 13,  /* a request with this key is being done just now */
 } StoreResult;
 
 typedef struct Store Store;
@@ -157,6 +160,33 @@ typedef struct StoreCondition {
         void *userdata;
 } StoreCondition;
 
+/* ---- what is done once ---- */
+
+#define STORE_KEY_SIZE 32u /* bytes of a digest */
+
+typedef struct StoreAnswer {
+        int status;
+        Slice body;
+} StoreAnswer;
+
+/* A request that is done once: as long as its key is remembered, it has the answer that it had.
+ * Only what was done is remembered, in the transaction of the change. */
+typedef struct StoreKey {
+        uint8_t name[STORE_KEY_SIZE];    /* SHA-256 of who asks, for what, and the key */
+        uint8_t request[STORE_KEY_SIZE]; /* SHA-256 of what is asked */
+        int64_t now_sec, expires_sec;
+        /* The answer with the row (User, Url or Event) that was made; its body is the callee's and
+         * stays until the verb has ended. 0 or -errno, with which the verb fails. */
+        int (*answer)(void *userdata, const void *row, StoreAnswer *ret);
+        void *userdata;
+} StoreKey;
+
+/* The answer, in the arena; answer() is not called. STORE_NOT_FOUND, STORE_KEY_OTHER. */
+int store_key_find(StoreSession *session, Arena *arena, const StoreKey *key,
+                   StoreAnswer *ret) _must_check_;
+/* Forgets some of those whose time is over. *ret_more: there may be more of them. */
+int store_keys_tidy(StoreSession *session, int64_t now_sec, bool *ret_more) _must_check_;
+
 /* ---- lists ---- */
 
 /* Filters and window of a list. Set a filter's has_ flag for it to count. */
@@ -179,6 +209,10 @@ typedef struct StoreQuery {
 
 int store_user_create(StoreSession *session, Arena *arena, Slice username, Slice email,
                       int64_t created_sec, User *ret) _must_check_;
+/* key may be NULL. As above with user's username, email and created_sec, and STORE_KEY_USED,
+ * STORE_KEY_BUSY. */
+int store_user_create_once(StoreSession *session, Arena *arena, const User *user,
+                           const StoreKey *key, User *ret) _must_check_;
 int store_user_get(StoreSession *session, Arena *arena, int64_t id, User *ret) _must_check_;
 
 /* data == NULL: unchanged. Nothing set: the row as it is. */
@@ -219,6 +253,9 @@ int store_users_import(StoreSession *session, StoreUserRow *rows, size_t n) _mus
  * details: of the event "created". STORE_NO_USER, STORE_CODE_TAKEN. ret->id is set; the rest of
  * *ret is copied from *url. */
 int store_url_create(StoreSession *session, const Url *url, Slice details, Url *ret) _must_check_;
+/* key may be NULL. As above, and STORE_KEY_USED, STORE_KEY_BUSY. */
+int store_url_create_once(StoreSession *session, const Url *url, Slice details, const StoreKey *key,
+                          Url *ret) _must_check_;
 int store_url_get(StoreSession *session, Arena *arena, int64_t id, Url *ret) _must_check_;
 int store_url_get_by_code(StoreSession *session, Arena *arena, Slice code, Url *ret) _must_check_;
 
@@ -271,6 +308,9 @@ int store_urls_import(StoreSession *session, StoreUrlRow *rows, size_t n,
 /* event: url_id, user_id, type, timestamp_sec, details. STORE_NO_URL, STORE_NO_USER. A type of
  * "redirect" moves the url's total. ret->id is set, the rest copied. */
 int store_event_create(StoreSession *session, const Event *event, Event *ret) _must_check_;
+/* key may be NULL. As above, and STORE_KEY_USED, STORE_KEY_BUSY. */
+int store_event_create_once(StoreSession *session, const Event *event, const StoreKey *key,
+                            Event *ret) _must_check_;
 /* Newest id first; after = ids below it. */
 int store_event_list(StoreSession *session, Arena *arena, const StoreQuery *query, Event **ret_rows,
                      size_t *ret_n, int64_t *ret_total) _must_check_;

@@ -81,4 +81,5 @@ int run_sessions(void);
 int run_tokens(void);
 int run_conditions(void);
 int run_audit(void);
+int run_keys(void);
 int run_parallel(void);

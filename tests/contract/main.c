@@ -8,7 +8,7 @@ int main(void) {
         int (*const groups[])(void) = {
                         run_users,    run_urls,      run_url_changes, run_lists, run_events,
                         run_clicks,   run_positions, run_imports,     run_loads, run_sessions,
-                        run_parallel, run_tokens,    run_conditions,  run_audit,
+                        run_parallel, run_tokens,    run_conditions,  run_audit, run_keys,
         };
         int n_failed = 0;
 

@@ -157,6 +157,39 @@ static void test_parallel_creates(void **state) {
         assert_int_equal(totals_of(race.f).users, N_TRIES);
 }
 
+static int answer_nothing(void *userdata _unused_, const void *row _unused_, StoreAnswer *ret) {
+        *ret = (StoreAnswer){201, S("x")};
+        return 0;
+}
+
+static int create_once(StoreSession *session, Arena *arena, int64_t id, int side) {
+        const StoreKey key = {.name = {(uint8_t)id, 1},
+                              .now_sec = NOW_SEC,
+                              .expires_sec = NOW_SEC + 1,
+                              .answer = answer_nothing};
+        Slice name = arena_printf(arena, "name%lld-%d", (long long)id, side);
+        const User user = {.username = name, .email = name};
+        User made;
+
+        return store_user_create_once(session, arena, &user, &key, &made);
+}
+
+/* Of two requests with one key, one is done. */
+static void test_parallel_keys(void **state) {
+        Race race = {.f = *state, .run = create_once};
+
+        for (size_t i = 0; i < N_TRIES; i++)
+                race.ids[i] = (int64_t)i;
+        run_race(&race);
+        for (size_t i = 0; i < N_TRIES; i++) {
+                int both = race.results[i][0] + race.results[i][1];
+
+                assert_true(race.results[i][0] == 0 || race.results[i][1] == 0);
+                assert_true(both == STORE_KEY_USED || both == STORE_KEY_BUSY);
+        }
+        assert_int_equal(totals_of(race.f).users, N_TRIES);
+}
+
 /* ---- everything at once ---- */
 
 typedef struct Worker {
@@ -232,6 +265,7 @@ int run_parallel(void) {
                         CONTRACT_TEST(test_parallel_retires),
                         CONTRACT_TEST(test_parallel_conditions),
                         CONTRACT_TEST(test_parallel_creates),
+                        CONTRACT_TEST(test_parallel_keys),
                         CONTRACT_TEST(test_all_at_once),
         };
 

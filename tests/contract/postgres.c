@@ -49,7 +49,8 @@ char *postgres_sql(const char *database, const char *sql) {
 static const char SQL_RESET[] =
                 "DELETE FROM users; DELETE FROM urls; DELETE FROM url_totals;"
                 "DELETE FROM url_hours; DELETE FROM events; DELETE FROM spool_offset;"
-                "DELETE FROM event_types WHERE id > 4; DELETE FROM tokens; DELETE FROM audit;"
+                "DELETE FROM event_types WHERE id > 4; DELETE FROM tokens; DELETE FROM audit; "
+                "DELETE FROM idempotency_keys;"
                 "UPDATE totals SET users = 0, urls = 0, active_urls = 0, events = 0, redirects = 0;"
                 "SELECT setval(s, 1, false) FROM unnest(ARRAY['user_ids', 'url_ids', 'event_ids',"
                 " 'spool_offset_id_seq']) AS s";

@@ -174,6 +174,33 @@ class Killed(Base):
         self.run_kills("kill -9 of the postmaster", kill)
 
 
+class ByHand(Base):
+    """What nobody but psql would write."""
+
+    def test_rows_that_are_no_links(self):
+        self.serve(default_transaction_isolation="serializable", synchronous_commit="off")
+        self.start(2)
+        for number, code, target in ((900001, "long1", "http://a.example/" + "a" * 7000), (-5, "negative1", "http://a.example"),
+                                     (1 << 62, "huge1", "http://a.example"), (-1, "blocked1", "http://a.example"),
+                                     (900002, "c" * 70, "http://a.example")):
+            self.server.psql("INSERT INTO urls (id, code, target, is_active, created, updated) VALUES"
+                             f" ({number}, '{code}', '{target}', true, 1, 1)", pgfaults.NAME)
+            for instance in self.instances:
+                self.assertIn(instance.get("/" + code).status, (302, 404), code)
+        for instance in self.instances:  # and while it warms up
+            self.assertEqual(instance.stop(), 0)
+            instance.start()
+            harness.wait_for(lambda i=instance: i.get("/ready").status == 200, 20, "ready")
+        load = self.load(writers=4, write_pause=0).start()
+        harness.wait_for(lambda: load.n_written > 50, 30, "writes")
+        load.stop()
+        self.assertEqual([f for w in load.writers for f in w.failures], [])
+        faults.wait_shipped(*self.instances)
+        for instance in self.instances:
+            self.assertEqual(instance.metric("shortener_clicks_bad_total "), 0)
+            self.assertEqual(instance.stop(), 0)
+
+
 class Cut(Base):
     def test_cut_behind_commit(self):
         """COMMIT arrives, its answer does not: neither lost nor doubled."""

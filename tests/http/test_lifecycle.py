@@ -197,6 +197,18 @@ class Lifecycle(unittest.TestCase):
                          "the reason in the log")
         one.stop()
 
+    def test_a_file_is_no_leftover_of_a_socket(self):
+        path = os.path.join(self.service.folder, "precious")
+        with open(path, "w") as file:
+            file.write("data")
+        done = subprocess.run([harness.DAEMON, "--set=Server.RuntimeDirectory=" + self.service.folder,
+                               "--set=Clicks.Directory=" + path + ".spool", f"--set=Store.URL=sqlite:{path}.db",
+                               "--set=Server.Listen=unix:" + path], timeout=20, check=False, capture_output=True, text=True)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn(path, done.stderr)
+        with open(path) as file:
+            self.assertEqual(file.read(), "data")
+
     def test_listens_without_activation(self):
         path = os.path.join(self.service.folder, "http.sock")
         folder = tempfile.mkdtemp(dir=self.service.folder)

@@ -248,13 +248,34 @@ static void free_user(User *user) {
         fake_slice_free(&user->email);
 }
 
-void fake_remove_user(FakeData *data, User *user) {
-        FakeTable *table = &data->users;
-        size_t i = lower_bound(table, user->id);
+static void remove_row(FakeTable *table, int64_t id) {
+        size_t i = lower_bound(table, id);
 
-        free_user(user);
         table->n--;
         memmove(fake_row(table, i), fake_row(table, i + 1), (table->n - i) * table->item_size);
+}
+
+void fake_remove_user(FakeData *data, User *user) {
+        int64_t id = user->id;
+
+        free_user(user);
+        remove_row(&data->users, id);
+}
+
+int fake_add_key(FakeData *data, const FakeKey *key, int64_t *ret_id) {
+        FakeKey copy = *key;
+
+        if (fake_reserve(&data->keys, 1) < 0 || fake_dup(key->body, &copy.body) < 0)
+                return -ENOMEM;
+        *ret_id = insert(&data->keys, &copy, key->id);
+        return 0;
+}
+
+void fake_remove_key(FakeData *data, FakeKey *key) {
+        int64_t id = key->id;
+
+        fake_slice_free(&key->body);
+        remove_row(&data->keys, id);
 }
 
 /* Visits may have come before their link. */
@@ -347,6 +368,7 @@ FakeData *fake_data_new(void) {
         data->events.item_size = sizeof(FakeEvent);
         data->tokens.item_size = sizeof(Token);
         data->audit.item_size = sizeof(Audit);
+        data->keys.item_size = sizeof(FakeKey);
         return data;
 }
 
@@ -376,6 +398,9 @@ FakeData *fake_data_free(FakeData *data) {
                 fake_drop_audit(data, data->audit.n);
         free(data->audit.items);
         free(data->tokens.items);
+        for (size_t i = 0; i < data->keys.n; i++)
+                fake_slice_free(&((FakeKey *)fake_row(&data->keys, i))->body);
+        free(data->keys.items);
         free(data->users.items);
         free(data->urls.items);
         free(data->events.items);
@@ -416,6 +441,10 @@ FakeData *fake_data_copy(const FakeData *data) {
                 if (fake_add_audit(copy, fake_row(&data->audit, i), &id) < 0)
                         return NULL;
         copy->audit.last_id = data->audit.last_id;
+        for (size_t i = 0; i < data->keys.n; i++)
+                if (fake_add_key(copy, fake_row(&data->keys, i), &id) < 0)
+                        return NULL;
+        copy->keys.last_id = data->keys.last_id;
         copy->tokens.last_id = data->tokens.last_id;
         copy->users.last_id = data->users.last_id;
         copy->urls.last_id = data->urls.last_id;

@@ -29,12 +29,22 @@ typedef struct FakeEvent {
         bool from_spool; /* spool and seq count */
 } FakeEvent;
 
+typedef struct FakeKey {
+        int64_t id;
+        uint8_t name[STORE_KEY_SIZE];
+        uint8_t request[STORE_KEY_SIZE];
+        int64_t expires_sec;
+        int status;
+        Slice body;
+} FakeKey;
+
 typedef struct FakeData {
         FakeTable users;  /* User */
         FakeTable urls;   /* FakeUrl */
         FakeTable events; /* FakeEvent */
         FakeTable tokens; /* Token */
         FakeTable audit;  /* Audit */
+        FakeTable keys;   /* FakeKey */
         StoreOffset *offsets;
         size_t n_offsets;
         bool has_orphans; /* there may be redirects of links that are not there */
@@ -75,7 +85,9 @@ int fake_add_token(FakeData *data, const Token *token, int64_t *ret_id) _must_ch
 int fake_add_audit(FakeData *data, const Audit *audit, int64_t *ret_id) _must_check_;
 int fake_add_url(FakeData *data, const Url *url, int64_t *ret_id) _must_check_;
 int fake_add_event(FakeData *data, const FakeEvent *event, int64_t *ret_id) _must_check_;
+int fake_add_key(FakeData *data, const FakeKey *key, int64_t *ret_id) _must_check_;
 void fake_remove_user(FakeData *data, User *user);
+void fake_remove_key(FakeData *data, FakeKey *key);
 /* Takes back the n events that were added last. */
 void fake_pop_events(FakeData *data, size_t n);
 

@@ -28,14 +28,19 @@ static int create(StoreSession *session, FakeData *data, const Event *event, Eve
         return r;
 }
 
-int fake_event_create(StoreSession *session, const Event *event, Event *ret) {
+int fake_event_create(StoreSession *session, const Event *event, const StoreKey *key, Event *ret) {
         FakeData *data;
+        Event row;
         int r;
 
-        r = fake_begin_write(session, &data);
-        if (r < 0)
+        r = fake_begin_once(session, key, &data);
+        if (r != 0)
                 return r;
-        return fake_end_write(session, create(session, data, event, ret), &SLICE_NONE, 0);
+        r = create(session, data, event, &row);
+        r = fake_end_once(session, data, key, r, &row, &SLICE_NONE, 0);
+        if (r == 0)
+                *ret = row;
+        return r;
 }
 
 static int show(Arena *arena, const FakeData *data, const Event *event, Event *ret) {

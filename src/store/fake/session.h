@@ -35,6 +35,12 @@ int fake_begin_write(StoreSession *session, FakeData **ret) _must_check_;
 /* result == 0 is the commit: the redirects of these codes change. Returns result. */
 int fake_end_write(StoreSession *session, int result, const Slice *codes, size_t n);
 
+/* As fake_begin_write(), and STORE_KEY_USED, which has ended. key may be NULL. */
+int fake_begin_once(StoreSession *session, const StoreKey *key, FakeData **ret) _must_check_;
+/* As fake_end_write(), and keeps the key with row. */
+int fake_end_once(StoreSession *session, FakeData *data, const StoreKey *key, int result,
+                  const void *row, const Slice *codes, size_t n);
+
 /* The shipper. */
 int fake_begin_ship(StoreSession *session, FakeData **ret) _must_check_;
 
@@ -59,7 +65,8 @@ int fake_audit_load(StoreSession *session, FakeData *data, const StoreTotals *wa
 
 /* ---- the verbs, by topic ---- */
 
-int fake_user_create(StoreSession *session, Arena *arena, const User *user, User *ret);
+int fake_user_create(StoreSession *session, Arena *arena, const User *user, const StoreKey *key,
+                     User *ret);
 int fake_user_get(StoreSession *session, Arena *arena, int64_t id, User *ret);
 int fake_user_update(StoreSession *session, Arena *arena, int64_t id, const StoreUserChange *change,
                      User *ret);
@@ -68,7 +75,8 @@ int fake_user_list(StoreSession *session, Arena *arena, const StoreQuery *query,
                    size_t *ret_n, int64_t *ret_total);
 int fake_users_import(StoreSession *session, StoreUserRow *rows, size_t n);
 
-int fake_url_create(StoreSession *session, const Url *url, Slice details, Url *ret);
+int fake_url_create(StoreSession *session, const Url *url, Slice details, const StoreKey *key,
+                    Url *ret);
 int fake_url_get(StoreSession *session, Arena *arena, int64_t id, Url *ret);
 int fake_url_get_by_code(StoreSession *session, Arena *arena, Slice code, Url *ret);
 int fake_url_update(StoreSession *session, Arena *arena, int64_t id, const StoreUrlChange *change,
@@ -84,10 +92,13 @@ int fake_codes_each(StoreSession *session, int64_t limit,
                     int (*each)(void *userdata, const Link *link), void *userdata);
 int fake_urls_import(StoreSession *session, StoreUrlRow *rows, size_t n, bool with_events);
 
-int fake_event_create(StoreSession *session, const Event *event, Event *ret);
+int fake_event_create(StoreSession *session, const Event *event, const StoreKey *key, Event *ret);
 int fake_event_list(StoreSession *session, Arena *arena, const StoreQuery *query, Event **ret_rows,
                     size_t *ret_n, int64_t *ret_total);
 int fake_events_import(StoreSession *session, StoreEventRow *rows, size_t n);
+
+int fake_key_find(StoreSession *session, Arena *arena, const StoreKey *key, StoreAnswer *ret);
+int fake_keys_tidy(StoreSession *session, int64_t now_sec, bool *ret_more);
 
 int fake_token_create(StoreSession *session, const Token *token, int64_t *ret_id);
 int fake_token_find(StoreSession *session, Arena *arena, const uint8_t *digest, Token *ret);

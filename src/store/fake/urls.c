@@ -259,14 +259,20 @@ static int create(StoreSession *session, FakeData *data, const Url *url, Slice d
         return r;
 }
 
-int fake_url_create(StoreSession *session, const Url *url, Slice details, Url *ret) {
+int fake_url_create(StoreSession *session, const Url *url, Slice details, const StoreKey *key,
+                    Url *ret) {
         FakeData *data;
+        Url row;
         int r;
 
-        r = fake_begin_write(session, &data);
-        if (r < 0)
+        r = fake_begin_once(session, key, &data);
+        if (r != 0)
                 return r;
-        return fake_end_write(session, create(session, data, url, details, ret), &url->code, 1);
+        r = create(session, data, url, details, &row);
+        r = fake_end_once(session, data, key, r, &row, &url->code, 1);
+        if (r == 0)
+                *ret = row;
+        return r;
 }
 
 static int add_updated_events(FakeData *data, const Url *url, const StoreUrlChange *change) {

@@ -59,14 +59,20 @@ static int create(StoreSession *session, FakeData *data, Arena *arena, const Use
         return 0;
 }
 
-int fake_user_create(StoreSession *session, Arena *arena, const User *user, User *ret) {
+int fake_user_create(StoreSession *session, Arena *arena, const User *user, const StoreKey *key,
+                     User *ret) {
         FakeData *data;
+        User row;
         int r;
 
-        r = fake_begin_write(session, &data);
-        if (r < 0)
+        r = fake_begin_once(session, key, &data);
+        if (r != 0)
                 return r;
-        return fake_end_write(session, create(session, data, arena, user, ret), &SLICE_NONE, 0);
+        r = create(session, data, arena, user, &row);
+        r = fake_end_once(session, data, key, r, &row, &SLICE_NONE, 0);
+        if (r == 0)
+                *ret = row;
+        return r;
 }
 
 int fake_user_get(StoreSession *session, Arena *arena, int64_t id, User *ret) {

@@ -110,14 +110,19 @@ static int find_clash(PgSession *s, const Event *event) {
         return r == STORE_NOT_FOUND ? STORE_NO_URL : r < 0 ? r : STORE_NO_USER;
 }
 
-static int create(PgSession *s, const Event *event, Event *ret) {
+static int create(PgSession *s, const Event *event, const StoreKey *key, Event *ret) {
         bool is_redirect = slice_equal(event->type, STORE_EVENT_REDIRECT);
         Event row = *event;
         int r;
 
+        r = pg_key_take(s, key);
+        if (r != 0)
+                return r;
         r = insert(s, event, &row.id);
         if (r == STORE_NOT_FOUND)
                 return find_clash(s, event);
+        if (r == 0)
+                r = pg_key_keep(s, key, &row);
         if (r == 0 && is_redirect)
                 r = pg_redirects_add(s, &(PgRedirects){row.url_id, pg_hour(row.timestamp_sec), 1},
                                      1);
@@ -130,7 +135,7 @@ static int create(PgSession *s, const Event *event, Event *ret) {
         return r;
 }
 
-int pg_event_create(StoreSession *session, const Event *event, Event *ret) {
+int pg_event_create(StoreSession *session, const Event *event, const StoreKey *key, Event *ret) {
         PgSession *s = pg_session(session);
         Event row;
         int r;
@@ -138,7 +143,7 @@ int pg_event_create(StoreSession *session, const Event *event, Event *ret) {
         r = pg_begin_write(s, WRITER_CLIENT);
         if (r < 0)
                 return r;
-        r = pg_end_write(s, create(s, event, &row), &SLICE_NONE, 0);
+        r = pg_end_write(s, create(s, event, key, &row), &SLICE_NONE, 0);
         if (r == 0)
                 *ret = row;
         return r;

@@ -9,7 +9,7 @@
 
 #include "store/postgres/session.h"
 
-#define OLDEST_SCHEMA 3   /* the audit is written with each change */
+#define OLDEST_SCHEMA 4   /* changes write the audit and look for keys */
 #define SLOTS         16u /* rows of totals */
 
 static int pg_open(Store *store) {
@@ -91,7 +91,8 @@ static void pg_expect_up(Store *store) {
   .events_tidy = pg_events_tidy, .watch = pg_watch, .token_create = pg_token_create,            \
   .token_find = pg_token_find, .token_use = pg_token_use, .token_revoke = pg_token_revoke,      \
   .token_list = pg_token_list, .audit_list = pg_audit_list, .audit_tidy = pg_audit_tidy,        \
-  .import_rows = STORE_IMPORT_ROWS_MAX, .capacity = pg_capacity, .expect_up = pg_expect_up,     \
+  .key_find = pg_key_find, .keys_tidy = pg_keys_tidy, .import_rows = STORE_IMPORT_ROWS_MAX,     \
+  .capacity = pg_capacity, .expect_up = pg_expect_up,                                           \
  }
 
 const StoreOps store_postgres_ops[] = {POSTGRES_OPS("postgresql:"), POSTGRES_OPS("postgres:")};

@@ -71,6 +71,10 @@ typedef enum PgStatement {
         STMT_AUDIT_LIST,
         STMT_AUDIT_OBJECT,
         STMT_AUDIT_TIDY,
+        STMT_KEY_LOCK,
+        STMT_KEY_FIND,
+        STMT_KEY_KEEP,
+        STMT_KEY_DROP,
         STMT_N,
 } PgStatement;
 
@@ -328,10 +332,15 @@ int pg_audit_event(PgSession *s, const Event *event, const StoreTotals *moved) _
 /* Makes or moves the row of the import that runs. */
 int pg_audit_import(PgSession *s, const StoreTotals *moved) _must_check_;
 int pg_audit_load(PgSession *s, const StoreTotals *was) _must_check_;
+/* May it be done? First in the transaction; key may be NULL. 0, STORE_KEY_USED, STORE_KEY_BUSY. */
+int pg_key_take(PgSession *s, const StoreKey *key) _must_check_;
+/* It was done, and made this row. Before the totals are moved. */
+int pg_key_keep(PgSession *s, const StoreKey *key, const void *row) _must_check_;
 
 /* ---- the verbs, by topic ---- */
 
-int pg_user_create(StoreSession *session, Arena *arena, const User *user, User *ret);
+int pg_user_create(StoreSession *session, Arena *arena, const User *user, const StoreKey *key,
+                   User *ret);
 int pg_user_get(StoreSession *session, Arena *arena, int64_t id, User *ret);
 int pg_user_update(StoreSession *session, Arena *arena, int64_t id, const StoreUserChange *change,
                    User *ret);
@@ -340,7 +349,8 @@ int pg_user_list(StoreSession *session, Arena *arena, const StoreQuery *query, U
                  size_t *ret_n, int64_t *ret_total);
 int pg_users_import(StoreSession *session, StoreUserRow *rows, size_t n);
 
-int pg_url_create(StoreSession *session, const Url *url, Slice details, Url *ret);
+int pg_url_create(StoreSession *session, const Url *url, Slice details, const StoreKey *key,
+                  Url *ret);
 int pg_url_get(StoreSession *session, Arena *arena, int64_t id, Url *ret);
 int pg_url_get_by_code(StoreSession *session, Arena *arena, Slice code, Url *ret);
 int pg_url_update(StoreSession *session, Arena *arena, int64_t id, const StoreUrlChange *change,
@@ -355,10 +365,13 @@ int pg_codes_each(StoreSession *session, int64_t limit,
                   int (*each)(void *userdata, const Link *link), void *userdata);
 int pg_urls_import(StoreSession *session, StoreUrlRow *rows, size_t n, bool with_events);
 
-int pg_event_create(StoreSession *session, const Event *event, Event *ret);
+int pg_event_create(StoreSession *session, const Event *event, const StoreKey *key, Event *ret);
 int pg_event_list(StoreSession *session, Arena *arena, const StoreQuery *query, Event **ret_rows,
                   size_t *ret_n, int64_t *ret_total);
 int pg_events_import(StoreSession *session, StoreEventRow *rows, size_t n);
+
+int pg_key_find(StoreSession *session, Arena *arena, const StoreKey *key, StoreAnswer *ret);
+int pg_keys_tidy(StoreSession *session, int64_t now_sec, bool *ret_more);
 
 int pg_token_create(StoreSession *session, const Token *token, int64_t *ret_id);
 int pg_token_find(StoreSession *session, Arena *arena, const uint8_t *digest, Token *ret);

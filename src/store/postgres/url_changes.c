@@ -63,12 +63,16 @@ static int find_clash(PgSession *s, const Url *url) {
         return pg_number(result, 0, 1) ? STORE_CODE_TAKEN : 0;
 }
 
-static int create(PgSession *s, const Url *url, Slice details, Url *ret) {
+static int create(PgSession *s, const Url *url, Slice details, const StoreKey *key, Url *ret) {
         Url row = *url;
-        int r = STORE_NOT_FOUND;
+        int r;
 
         row.is_active = true;
         row.updated_sec = row.created_sec;
+        r = pg_key_take(s, key);
+        if (r != 0)
+                return r;
+        r = STORE_NOT_FOUND;
         for (unsigned i = 0; i < PG_TRIES && r == STORE_NOT_FOUND; i++) {
                 r = insert(s, &row, details, &row.id);
                 if (r != STORE_NOT_FOUND)
@@ -81,6 +85,8 @@ static int create(PgSession *s, const Url *url, Slice details, Url *ret) {
         if (r == STORE_NOT_FOUND)
                 return -EBUSY;
         if (r == 0)
+                r = pg_key_keep(s, key, &row);
+        if (r == 0)
                 r = pg_audit_url(s, "create", NULL, &row,
                                  &(StoreTotals){.urls = 1, .active_urls = 1, .events = 1});
         if (r == 0)
@@ -88,7 +94,8 @@ static int create(PgSession *s, const Url *url, Slice details, Url *ret) {
         return r;
 }
 
-int pg_url_create(StoreSession *session, const Url *url, Slice details, Url *ret) {
+int pg_url_create(StoreSession *session, const Url *url, Slice details, const StoreKey *key,
+                  Url *ret) {
         PgSession *s = pg_session(session);
         Url row;
         int r;
@@ -96,7 +103,7 @@ int pg_url_create(StoreSession *session, const Url *url, Slice details, Url *ret
         r = pg_begin_write(s, WRITER_CLIENT);
         if (r < 0)
                 return r;
-        r = pg_end_write(s, create(s, url, details, &row), &url->code, 1);
+        r = pg_end_write(s, create(s, url, details, key, &row), &url->code, 1);
         if (r == 0)
                 *ret = row;
         return r;

@@ -75,14 +75,18 @@ static int insert(PgSession *s, const User *user, int64_t *ret_id) {
         return pg_run_number(s, STMT_USER_CREATE, sql, &params, ret_id);
 }
 
-static int create(PgSession *s, Arena *arena, const User *user, User *ret) {
+static int create(PgSession *s, Arena *arena, const User *user, const StoreKey *key, User *ret) {
         User row = *user;
-        int r = STORE_NOT_FOUND;
+        int r;
 
         row.username = arena_dup(arena, user->username);
         row.email = arena_dup(arena, user->email);
         if (!row.username.data || !row.email.data)
                 return -ENOMEM;
+        r = pg_key_take(s, key);
+        if (r != 0)
+                return r;
+        r = STORE_NOT_FOUND;
         /* Whoever was in the way may be gone when we look who it was. */
         for (unsigned i = 0; i < PG_TRIES && r == STORE_NOT_FOUND; i++) {
                 r = insert(s, &row, &row.id);
@@ -96,13 +100,16 @@ static int create(PgSession *s, Arena *arena, const User *user, User *ret) {
         if (r == STORE_NOT_FOUND)
                 return -EBUSY;
         if (r == 0)
+                r = pg_key_keep(s, key, &row);
+        if (r == 0)
                 r = pg_audit_user(s, "create", NULL, &row, &(StoreTotals){.users = 1});
         if (r == 0)
                 *ret = row;
         return r;
 }
 
-int pg_user_create(StoreSession *session, Arena *arena, const User *user, User *ret) {
+int pg_user_create(StoreSession *session, Arena *arena, const User *user, const StoreKey *key,
+                   User *ret) {
         PgSession *s = pg_session(session);
         User row;
         int r;
@@ -110,7 +117,7 @@ int pg_user_create(StoreSession *session, Arena *arena, const User *user, User *
         r = pg_begin_write(s, WRITER_CLIENT);
         if (r < 0)
                 return r;
-        r = pg_end_write(s, create(s, arena, user, &row), &SLICE_NONE, 0);
+        r = pg_end_write(s, create(s, arena, user, key, &row), &SLICE_NONE, 0);
         if (r == 0)
                 *ret = row;
         return r;

@@ -129,7 +129,8 @@ static int create(SqliteSession *s, const Event *event, Event *ret) {
         return r;
 }
 
-int sqlite_event_create(StoreSession *session, const Event *event, Event *ret) {
+int sqlite_event_create(StoreSession *session, const Event *event, const StoreKey *key,
+                        Event *ret) {
         SqliteSession *s = sqlite_session(session);
         Event row;
         int r;
@@ -137,7 +138,12 @@ int sqlite_event_create(StoreSession *session, const Event *event, Event *ret) {
         r = sqlite_begin_write(s, WRITER_CLIENT);
         if (r < 0)
                 return r;
-        r = sqlite_end_write(s, create(s, event, &row), &SLICE_NONE, 0);
+        r = sqlite_key_take(s, key);
+        if (r == 0)
+                r = create(s, event, &row);
+        if (r == 0)
+                r = sqlite_key_keep(s, key, &row);
+        r = sqlite_end_write(s, r, &SLICE_NONE, 0);
         if (r == 0)
                 *ret = row;
         return r;

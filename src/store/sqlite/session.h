@@ -69,6 +69,10 @@ typedef enum SqliteStatement {
         STMT_AUDIT_LIST,
         STMT_AUDIT_OBJECT,
         STMT_AUDIT_TIDY,
+        STMT_KEY_FIND,
+        STMT_KEY_KEEP,
+        STMT_KEY_EXPIRED,
+        STMT_KEY_DROP,
         STMT_N,
 } SqliteStatement;
 
@@ -217,10 +221,15 @@ int sqlite_audit_event(SqliteSession *s, const Event *event) _must_check_;
 /* Makes or moves the row of the import that runs; with no rows it does nothing. */
 int sqlite_audit_import(SqliteSession *s, const AuditCounts *more) _must_check_;
 int sqlite_audit_load(SqliteSession *s, const StoreTotals *was) _must_check_;
+/* May it be done? First in the transaction; key may be NULL. 0, STORE_KEY_USED. */
+int sqlite_key_take(SqliteSession *s, const StoreKey *key) _must_check_;
+/* It was done, and made this row. */
+int sqlite_key_keep(SqliteSession *s, const StoreKey *key, const void *row) _must_check_;
 
 /* ---- the verbs, by topic ---- */
 
-int sqlite_user_create(StoreSession *session, Arena *arena, const User *user, User *ret);
+int sqlite_user_create(StoreSession *session, Arena *arena, const User *user, const StoreKey *key,
+                       User *ret);
 int sqlite_user_get(StoreSession *session, Arena *arena, int64_t id, User *ret);
 int sqlite_user_update(StoreSession *session, Arena *arena, int64_t id,
                        const StoreUserChange *change, User *ret);
@@ -229,7 +238,8 @@ int sqlite_user_list(StoreSession *session, Arena *arena, const StoreQuery *quer
                      size_t *ret_n, int64_t *ret_total);
 int sqlite_users_import(StoreSession *session, StoreUserRow *rows, size_t n);
 
-int sqlite_url_create(StoreSession *session, const Url *url, Slice details, Url *ret);
+int sqlite_url_create(StoreSession *session, const Url *url, Slice details, const StoreKey *key,
+                      Url *ret);
 int sqlite_url_get(StoreSession *session, Arena *arena, int64_t id, Url *ret);
 int sqlite_url_get_by_code(StoreSession *session, Arena *arena, Slice code, Url *ret);
 int sqlite_url_update(StoreSession *session, Arena *arena, int64_t id, const StoreUrlChange *change,
@@ -245,10 +255,13 @@ int sqlite_codes_each(StoreSession *session, int64_t limit,
                       int (*each)(void *userdata, const Link *link), void *userdata);
 int sqlite_urls_import(StoreSession *session, StoreUrlRow *rows, size_t n, bool with_events);
 
-int sqlite_event_create(StoreSession *session, const Event *event, Event *ret);
+int sqlite_event_create(StoreSession *session, const Event *event, const StoreKey *key, Event *ret);
 int sqlite_event_list(StoreSession *session, Arena *arena, const StoreQuery *query,
                       Event **ret_rows, size_t *ret_n, int64_t *ret_total);
 int sqlite_events_import(StoreSession *session, StoreEventRow *rows, size_t n);
+
+int sqlite_key_find(StoreSession *session, Arena *arena, const StoreKey *key, StoreAnswer *ret);
+int sqlite_keys_tidy(StoreSession *session, int64_t now_sec, bool *ret_more);
 
 int sqlite_token_create(StoreSession *session, const Token *token, int64_t *ret_id);
 int sqlite_token_find(StoreSession *session, Arena *arena, const uint8_t *digest, Token *ret);

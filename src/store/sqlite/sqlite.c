@@ -9,7 +9,7 @@
 
 #include "store/sqlite/session.h"
 
-#define OLDEST_SCHEMA 3 /* the audit is written with each change */
+#define OLDEST_SCHEMA 4 /* changes write the audit and look for keys */
 
 static int sqlite_open(Store *store) {
         SqliteStore *shared;
@@ -72,6 +72,8 @@ const StoreOps store_sqlite_ops = {
                 .user_delete = sqlite_user_delete,
                 .user_list = sqlite_user_list,
                 .users_import = sqlite_users_import,
+                .key_find = sqlite_key_find,
+                .keys_tidy = sqlite_keys_tidy,
                 .token_create = sqlite_token_create,
                 .token_find = sqlite_token_find,
                 .token_use = sqlite_token_use,

@@ -109,7 +109,8 @@ static int create(SqliteSession *s, const Url *url, Slice details, Url *ret) {
         return r;
 }
 
-int sqlite_url_create(StoreSession *session, const Url *url, Slice details, Url *ret) {
+int sqlite_url_create(StoreSession *session, const Url *url, Slice details, const StoreKey *key,
+                      Url *ret) {
         SqliteSession *s = sqlite_session(session);
         Url row;
         int r;
@@ -117,7 +118,12 @@ int sqlite_url_create(StoreSession *session, const Url *url, Slice details, Url 
         r = sqlite_begin_write(s, WRITER_CLIENT);
         if (r < 0)
                 return r;
-        r = sqlite_end_write(s, create(s, url, details, &row), &url->code, 1);
+        r = sqlite_key_take(s, key);
+        if (r == 0)
+                r = create(s, url, details, &row);
+        if (r == 0)
+                r = sqlite_key_keep(s, key, &row);
+        r = sqlite_end_write(s, r, &url->code, 1);
         if (r == 0)
                 *ret = row;
         return r;

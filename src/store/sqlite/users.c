@@ -147,7 +147,8 @@ static int create(SqliteSession *s, Arena *arena, const User *user, User *ret) {
         return r;
 }
 
-int sqlite_user_create(StoreSession *session, Arena *arena, const User *user, User *ret) {
+int sqlite_user_create(StoreSession *session, Arena *arena, const User *user, const StoreKey *key,
+                       User *ret) {
         SqliteSession *s = sqlite_session(session);
         User row;
         int r;
@@ -155,7 +156,12 @@ int sqlite_user_create(StoreSession *session, Arena *arena, const User *user, Us
         r = sqlite_begin_write(s, WRITER_CLIENT);
         if (r < 0)
                 return r;
-        r = sqlite_end_write(s, create(s, arena, user, &row), &SLICE_NONE, 0);
+        r = sqlite_key_take(s, key);
+        if (r == 0)
+                r = create(s, arena, user, &row);
+        if (r == 0)
+                r = sqlite_key_keep(s, key, &row);
+        r = sqlite_end_write(s, r, &SLICE_NONE, 0);
         if (r == 0)
                 *ret = row;
         return r;

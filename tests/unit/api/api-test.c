@@ -111,6 +111,7 @@ int api_test_run(ApiTest *t, const char *method, const char *target, const char 
                         .context = &t->context,
                         .store = t->session,
                         .id = match.id,
+                        .actor = t->actor,
                         .now_usec = t->now_sec * USEC_PER_SEC + 999999,
         };
         t->result = match.route->worker(&t->call);

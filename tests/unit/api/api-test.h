@@ -35,6 +35,7 @@ typedef struct ApiTest {
         uint64_t now_sec;               /* API_TEST_SEC until a test moves it */
         Slice fields[HTTP_FIELD_NAMES]; /* of each request, until a test takes them back */
         bool repeated[HTTP_FIELD_NAMES];
+        CallActor actor;
         unsigned n_reserved; /* so many codes in a row are a route's name */
         HttpExchange exchange;
         Call call;

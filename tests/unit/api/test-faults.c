@@ -10,6 +10,12 @@
 static const struct {
         const char *method, *target, *body;
 } requests[] = {
+                {"POST", "/users", "{\"username\":\"key\",\"email\":\"k@example.com\"}"},
+                {"POST", "/users", "{\"username\":\"key\",\"email\":\"k@example.com\"}"},
+                {"POST", "/urls", "{\"url\":\"https://example.com/\",\"user_id\":1}"},
+                {"POST", "/urls", "{\"url\":\"https://example.com/\",\"user_id\":1}"},
+                {"POST", "/events", "{\"url_id\":1,\"event_type\":\"x\"}"},
+                {"POST", "/events", "{\"url_id\":1,\"event_type\":\"y\"}"}, /* 422 */
                 {"GET", "/users?page=2&x=y", NULL},
                 {"POST", "/users", "{\"username\":\"new\",\"email\":\"new@example.com\"}"},
                 {"GET", "/users/1", NULL},
@@ -42,6 +48,11 @@ static const struct {
                 {"POST", "/users", "["},
 };
 
+/* The first so many are sent with the same key. */
+#define N_KEYED 6u
+/* So many ask the store first; of the rest, all but the first do not ask it. */
+#define N_ASKING 25u
+
 static void add_rows(ApiTest *t) {
         api_add_user(t, "ann", "ann@example.com");
         api_add_user(t, "bob", "bob@example.com");
@@ -50,6 +61,7 @@ static void add_rows(ApiTest *t) {
 }
 
 static int run(ApiTest *t, size_t i) {
+        t->fields[HTTP_FIELD_IDEMPOTENCY_KEY] = i < N_KEYED ? SLICE("k") : SLICE_NONE;
         return api_test_run(t, requests[i].method, requests[i].target,
                             requests[i].body ? "application/json" : NULL,
                             slice_from_string(requests[i].body));
@@ -61,7 +73,7 @@ static void test_store_fails(void **state) {
         ApiTest *t = *state;
 
         add_rows(t);
-        for (size_t i = 0; i < 19; i++) {
+        for (size_t i = 0; i < N_ASKING; i++) {
                 for (size_t k = 0; k < ELEMENTSOF(results); k++) {
                         store_fake_fail(t->store, results[k], 1);
                         assert_int_equal(run(t, i), results[k]);
@@ -79,7 +91,7 @@ static void test_store_not_asked(void **state) {
 
         add_rows(t);
         store_fake_fail(t->store, -EHOSTDOWN, 1);
-        for (size_t i = 20; i < ELEMENTSOF(requests); i++) {
+        for (size_t i = N_ASKING + 1; i < ELEMENTSOF(requests); i++) {
                 assert_int_equal(run(t, i), 0);
                 assert_int_equal(t->exchange.response.status, 400);
         }
@@ -209,15 +221,18 @@ int __wrap_store_user_update(StoreSession *session, Arena *arena, int64_t id,
         return __real_store_user_update(session, arena, id, change, ret);
 }
 
-int __real_store_url_create(StoreSession *session, const Url *url, Slice details, Url *ret);
-int __wrap_store_url_create(StoreSession *session, const Url *url, Slice details, Url *ret);
+int __real_store_url_create_once(StoreSession *session, const Url *url, Slice details,
+                                 const StoreKey *key, Url *ret);
+int __wrap_store_url_create_once(StoreSession *session, const Url *url, Slice details,
+                                 const StoreKey *key, Url *ret);
 static unsigned n_taken; /* so many codes in a row are taken */
-int __wrap_store_url_create(StoreSession *session, const Url *url, Slice details, Url *ret) {
+int __wrap_store_url_create_once(StoreSession *session, const Url *url, Slice details,
+                                 const StoreKey *key, Url *ret) {
         if (n_taken > 0) {
                 n_taken--;
                 return STORE_CODE_TAKEN;
         }
-        return __real_store_url_create(session, url, details, ret);
+        return __real_store_url_create_once(session, url, details, key, ret);
 }
 
 /* A request on another worker: its own fixture over the same store. */

@@ -179,6 +179,51 @@ static void test_audit_is_tidied(void **state) {
         (void)spool_free(spool);
 }
 
+static int answer(void *userdata _unused_, const void *row _unused_, StoreAnswer *ret) {
+        *ret = (StoreAnswer){201, SLICE("{}")};
+        return 0;
+}
+
+static bool is_remembered(const World *world, const StoreKey *key) {
+        StoreAnswer found;
+        Arena arena;
+        int r;
+
+        arena_init(&arena, 0);
+        r = store_key_find(world->session, &arena, key, &found);
+        arena_done(&arena);
+        assert_in_range(r, 0, STORE_NOT_FOUND);
+        return r == 0;
+}
+
+/* Keys of requests are forgotten when their time is over. */
+static void test_keys_are_tidied(void **state) {
+        int64_t now_sec = (int64_t)(clock_realtime_usec() / USEC_PER_SEC);
+        const StoreKey old = {.name = "old", .now_sec = 1, .expires_sec = 2, .answer = answer},
+                       fresh = {.name = "fresh",
+                                .now_sec = now_sec,
+                                .expires_sec = now_sec + 3600,
+                                .answer = answer};
+        const Event event = {.url_id = 1, .type = SLICE("x")};
+        const World *world = *state;
+        ShipperOptions options = ship_options(world);
+        Spool *spool = spool_begin(world);
+        Shipper *shipper;
+        pthread_t thread;
+        Event made;
+
+        assert_int_equal(store_event_create_once(world->session, &event, &fresh, &made), 0);
+        assert_int_equal(store_event_create_once(world->session, &event, &old, &made), 0);
+        assert_true(is_remembered(world, &old));
+        options.chores_usec = 5000;
+        shipper = shipper_start(world, &options, spool);
+        thread = thread_begin(shipper);
+        wait_for(!is_remembered(world, &old));
+        thread_end(shipper, thread);
+        assert_true(is_remembered(world, &fresh));
+        (void)spool_free(spool);
+}
+
 static void test_store_away(void **state) {
         const World *world = *state;
         const ShipperOptions options = ship_options(world);
@@ -370,6 +415,7 @@ int main(void) {
                         T(test_stops_without_a_slot),
                         T(test_chores),
                         T(test_audit_is_tidied),
+                        T(test_keys_are_tidied),
                         T(test_store_away),
                         T(test_dead_neighbour),
                         T(test_neighbour_comes_back),

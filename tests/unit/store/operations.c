@@ -26,6 +26,62 @@ static int user_create(StoreSession *session, Arena *arena) {
         return store_user_create(session, arena, slice, slice, 1, &user);
 }
 
+static int answer(void *userdata _unused_, const void *row _unused_, StoreAnswer *ret) {
+        *ret = (StoreAnswer){201, S("{\"id\":1}")};
+        return 0;
+}
+
+/* A key that was not used before. */
+static StoreKey fresh_key(void) {
+        StoreKey key = {.now_sec = 1, .expires_sec = 2, .answer = answer};
+        char name[32] = "";
+
+        memcpy(key.name, fresh(name).data, sizeof name);
+        return key;
+}
+
+static int user_once(StoreSession *session, Arena *arena) {
+        const StoreKey key = fresh_key();
+        char name[32];
+        const User user = {.username = fresh(name), .email = slice_from_string(name)};
+        User made;
+
+        return store_user_create_once(session, arena, &user, &key, &made);
+}
+
+static int url_once(StoreSession *session, Arena *arena _unused_) {
+        const StoreKey key = fresh_key();
+        char name[32];
+        const Url url = {.code = fresh(name), .target = TARGET, .location = TARGET};
+        Url made;
+
+        return store_url_create_once(session, &url, S("{}"), &key, &made);
+}
+
+static int event_once(StoreSession *session, Arena *arena _unused_) {
+        const Event event = {.url_id = 1, .type = S("redirect")};
+        const StoreKey key = fresh_key();
+        Event made;
+
+        return store_event_create_once(session, &event, &key, &made);
+}
+
+/* One key is found, and is used up; then all are forgotten. */
+static int keys(StoreSession *session, Arena *arena) {
+        static const StoreKey key = {
+                        .name = "found", .now_sec = 1, .expires_sec = 2, .answer = answer};
+        const User user = {.username = S("found"), .email = S("found")};
+        StoreAnswer found;
+        bool more;
+        User made;
+        int r;
+
+        r = store_user_create_once(session, arena, &user, &key, &made);
+        if (r == 0 || r == STORE_KEY_USED)
+                r = store_key_find(session, arena, &key, &found);
+        return r >= 0 ? store_keys_tidy(session, 2, &more) : r;
+}
+
 static int user_get(StoreSession *session, Arena *arena) {
         User user;
 
@@ -347,6 +403,10 @@ const Operation operations[] = {
                 {"events_import", events_import},
                 {"tokens", tokens},
                 {"audit_rows", audit_rows},
+                {"user_once", user_once},
+                {"url_once", url_once},
+                {"event_once", event_once},
+                {"keys", keys},
                 {"load", load},
                 {"totals", totals},
                 {"clicks_append", clicks_append},

@@ -399,19 +399,13 @@ static void test_broken_making(void **state) {
         (void)store_free(store);
 }
 
-/* A store from before the audit, with rows in it. */
-static void test_audit_is_added(void **state) {
-        Place *place = *state;
-        Store *store = open_store(place->url, true);
-        StoreSession *session = open_session(store);
-        SqliteStore *shared = store->data;
+/* A store from before a migration, with rows in it, is migrated. */
+static void migrate_from_before(const Place *place, StoreSession *session, const char *name) {
+        SqliteStore *shared = session->store->data;
         size_t n_before = 0;
-        Audit *rows;
-        User user;
-        size_t n;
         int n_run;
 
-        while (!strstr(schema_sqlite[n_before].name, "audit"))
+        while (!strstr(schema_sqlite[n_before].name, name))
                 n_before++;
         shared->series = (SchemaSeries){schema_sqlite, n_before, 1};
         assert_int_equal(store_ping(session), 0);
@@ -420,6 +414,40 @@ static void test_audit_is_added(void **state) {
         shared->series.n = n_schema_sqlite;
         assert_int_equal(store_migrate(session, &n_run), 0);
         assert_int_equal(n_run, n_schema_sqlite - n_before);
+}
+
+static int answer_nothing(void *userdata _unused_, const void *row _unused_, StoreAnswer *ret) {
+        *ret = (StoreAnswer){201, S("{}")};
+        return 0;
+}
+
+static void test_keys_are_added(void **state) {
+        const StoreKey key = {.now_sec = 1, .expires_sec = 2, .answer = answer_nothing};
+        const User user = {.username = S("berta"), .email = S("b")};
+        Place *place = *state;
+        Store *store = open_store(place->url, true);
+        StoreSession *session = open_session(store);
+        StoreAnswer answer;
+        User made;
+
+        migrate_from_before(place, session, "idempotency-keys");
+        assert_int_equal(store_key_find(session, &place->arena, &key, &answer), STORE_NOT_FOUND);
+        assert_int_equal(store_user_create_once(session, &place->arena, &user, &key, &made), 0);
+        assert_int_equal(made.id, 2);
+        assert_int_equal(store_key_find(session, &place->arena, &key, &answer), 0);
+        (void)store_session_free(session);
+        (void)store_free(store);
+}
+
+static void test_audit_is_added(void **state) {
+        Place *place = *state;
+        Store *store = open_store(place->url, true);
+        StoreSession *session = open_session(store);
+        Audit *rows;
+        User user;
+        size_t n;
+
+        migrate_from_before(place, session, "audit");
         assert_int_equal(store_user_update(session, &place->arena, 1,
                                            &(StoreUserChange){.username = S("berta")}, &user),
                          0);
@@ -445,15 +473,25 @@ static void test_embedded_series(void **state _unused_) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                        PLACE_TEST(test_missing_is_made),    PLACE_TEST(test_missing_is_away),
-                        PLACE_TEST(test_missing_folder),     PLACE_TEST(test_folder_as_file),
-                        PLACE_TEST(test_empty_file),         PLACE_TEST(test_made_by_many),
-                        PLACE_TEST(test_no_database),        PLACE_TEST(test_damaged_page),
-                        PLACE_TEST(test_file_taken_away),    PLACE_TEST(test_totals_row_missing),
-                        PLACE_TEST(test_no_more_room),       PLACE_TEST(test_too_new),
-                        PLACE_TEST(test_of_another_program), PLACE_TEST(test_migrates_step_by_step),
-                        PLACE_TEST(test_broken_step),        PLACE_TEST(test_broken_making),
-                        PLACE_TEST(test_audit_is_added),     cmocka_unit_test(test_embedded_series),
+                        PLACE_TEST(test_missing_is_made),
+                        PLACE_TEST(test_missing_is_away),
+                        PLACE_TEST(test_missing_folder),
+                        PLACE_TEST(test_folder_as_file),
+                        PLACE_TEST(test_empty_file),
+                        PLACE_TEST(test_made_by_many),
+                        PLACE_TEST(test_no_database),
+                        PLACE_TEST(test_damaged_page),
+                        PLACE_TEST(test_file_taken_away),
+                        PLACE_TEST(test_totals_row_missing),
+                        PLACE_TEST(test_no_more_room),
+                        PLACE_TEST(test_too_new),
+                        PLACE_TEST(test_of_another_program),
+                        PLACE_TEST(test_migrates_step_by_step),
+                        PLACE_TEST(test_broken_step),
+                        PLACE_TEST(test_broken_making),
+                        PLACE_TEST(test_audit_is_added),
+                        PLACE_TEST(test_keys_are_added),
+                        cmocka_unit_test(test_embedded_series),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -74,6 +74,9 @@ static const Expected expected[] = {
                 {"DELETE FROM audit", "INDEX audit_time (time<?)", false},
                 {"FROM audit WHERE", "INDEX audit_time (time>? AND time<?)", false},
                 {"UPDATE audit", BY_ID, false},
+                {"FROM idempotency_keys WHERE name = ?1", "USING PRIMARY KEY (name=?)", false},
+                {"FROM idempotency_keys WHERE expires <= ?1",
+                 "COVERING INDEX idempotency_keys_expires (expires<?)", false},
                 /* What has no plan to speak of. */
                 {"INSERT", "", true},
                 {"BEGIN", "", false},
@@ -229,6 +232,23 @@ static void use_audit(StoreSession *session, Arena *arena) {
         assert_int_equal(store_audit_tidy(session, 1, &more), 0);
 }
 
+static int answer(void *userdata _unused_, const void *row _unused_, StoreAnswer *ret) {
+        *ret = (StoreAnswer){201, S("{}")};
+        return 0;
+}
+
+static void use_keys(StoreSession *session, Arena *arena) {
+        const StoreKey key = {.now_sec = 1, .expires_sec = 2, .answer = answer};
+        const Event event = {.url_id = 1, .type = S("redirect")};
+        StoreAnswer found;
+        Event made;
+        bool more;
+
+        assert_int_equal(store_event_create_once(session, &event, &key, &made), 0);
+        assert_int_equal(store_key_find(session, arena, &key, &found), 0);
+        assert_int_equal(store_keys_tidy(session, 2, &more), 0);
+}
+
 static void use_everything(StoreSession *session, Arena *arena) {
         Link link = {.code = S("one")};
         int64_t redirects;
@@ -240,11 +260,12 @@ static void use_everything(StoreSession *session, Arena *arena) {
         use_lists(session, arena);
         use_tokens(session, arena);
         use_audit(session, arena);
+        use_keys(session, arena);
         add_url(session, arena, "two");
         assert_int_equal(store_urls_by_codes(session, arena, &link, 1), 0);
         assert_int_equal(store_url_get_by_code(session, arena, S("one"), &url), 0);
         assert_int_equal(store_url_stats(session, arena, 1, &url, &redirects), 0);
-        assert_int_equal(redirects, 21);
+        assert_int_equal(redirects, 22);
         assert_int_equal(store_codes_each(session, 10, ignore_link, NULL), 0);
 }
 

@@ -18,6 +18,9 @@ typedef struct Expected {
 } Expected;
 
 static const Expected expected[] = {
+                {"FROM idempotency_keys WHERE name = $1", {"idempotency_keys_pkey"}},
+                {"FROM idempotency_keys WHERE expires <= $1",
+                 {"idempotency_keys_pkey", "idempotency_keys_expires"}},
                 {"e.url_id = $5::bigint AND e.user_id + 0 = $6::bigint",
                  {"_url_id_", "users_pkey"}},
                 {"e.url_id = $5::bigint AND e.type = (SELECT", {"_url_id_type_id_idx"}},
@@ -72,6 +75,7 @@ static const char *const others[] = {
                 "UPDATE totals",
                 "tokens",
                 "url_hours",
+                "idempotency_keys",
                 "spool_offset",
                 "SELECT EXISTS (SELECT 1 FROM urls AS u",
                 "INSERT INTO audit",
@@ -113,9 +117,10 @@ static void get_plan(PgSession *s, const char *name, int n_params, char *plan) {
 }
 
 static void check_plan(PgSession *s, const char *name, int n_params, const char *sql) {
-        static const char *const large[] = {"Seq Scan on events",    "Seq Scan on urls",
-                                            "Seq Scan on users",     "Seq Scan on url_totals",
-                                            "Seq Scan on url_hours", "Seq Scan on audit"};
+        static const char *const large[] = {"Seq Scan on events",          "Seq Scan on urls",
+                                            "Seq Scan on users",           "Seq Scan on url_totals",
+                                            "Seq Scan on url_hours",       "Seq Scan on audit",
+                                            "Seq Scan on idempotency_keys"};
         static char plan[PLAN_SIZE];
         const Expected *e = find(sql);
 
@@ -148,6 +153,9 @@ static const char SQL_FILL[] =
                 " 1000 + i % 300, 1, CASE WHEN i % 10 = 0 THEN 2 ELSE 1 END, current_date - 1 + i "
                 "% 9"
                 " FROM generate_series(1, 180000) AS i;"
+                "INSERT INTO idempotency_keys SELECT sha256(i::text::bytea), '', 1000000 + i, 201, "
+                "''"
+                " FROM generate_series(1, 20000) AS i;"
                 "INSERT INTO url_totals SELECT 2000 + i, 1 FROM generate_series(1, 20000) AS i;"
                 "INSERT INTO audit (time, actor, action, kind, object_id)"
                 " SELECT 1000 + i / 10, 'token', 'update', 'url', 1000 + i % 500"

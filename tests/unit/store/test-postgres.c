@@ -406,6 +406,50 @@ static void test_password_from_a_file(void **state) {
         (void)store_free(store);
 }
 
+/* ---- what is done once ---- */
+
+typedef struct Elsewhere {
+        StoreSession *session; /* as of another host */
+        int result;
+} Elsewhere;
+
+static int answer(void *userdata, const void *row _unused_, StoreAnswer *ret) {
+        const User user = {.username = S("there"), .email = S("there")};
+        Elsewhere *elsewhere = userdata;
+        StoreKey key = {.name = "key", .now_sec = 1, .expires_sec = 2, .answer = answer};
+        Arena arena;
+        User made;
+
+        key.userdata = elsewhere;
+        arena_init(&arena, 0);
+        elsewhere->result = store_user_create_once(elsewhere->session, &arena, &user, &key, &made);
+        arena_done(&arena);
+        *ret = (StoreAnswer){201, S("{}")};
+        return 0;
+}
+
+/* A request with the same key on another host does not wait for this one. */
+static void test_key_of_another_host(void **state) {
+        Fixture *f = *state;
+        Store *other = pg_open_store(postgres_url(f->database), false);
+        Elsewhere elsewhere = {.session = open_session(other)};
+        const StoreKey key = {.name = "key",
+                              .now_sec = 1,
+                              .expires_sec = 2,
+                              .answer = answer,
+                              .userdata = &elsewhere};
+        const User user = {.username = S("here"), .email = S("here")};
+        User made;
+
+        assert_int_equal(store_user_create_once(f->session, &f->arena, &user, &key, &made), 0);
+        assert_int_equal(elsewhere.result, STORE_KEY_BUSY);
+        assert_int_equal(store_user_create_once(elsewhere.session, &f->arena, &user, &key, &made),
+                         STORE_KEY_USED);
+        assert_sql(f, "SELECT count(*) FROM users", "1");
+        (void)store_session_free(elsewhere.session);
+        (void)store_free(other);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                         PG_TEST(test_frozen_server_is_noticed_in_a_second),
@@ -422,6 +466,7 @@ int main(void) {
                         PG_TEST(test_timelines),
                         PG_TEST(test_too_many_connections),
                         PG_TEST(test_urls),
+                        PG_TEST(test_key_of_another_host),
                         PG_TEST(test_password_from_a_file),
         };
 
