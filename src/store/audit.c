@@ -8,7 +8,7 @@
 #include <errno.h>
 
 #include "basic/clock.h"
-#include "store/ops.h"
+#include "store/verb.h"
 
 static int note(StoreSession *session, const char *action, const char *kind, int64_t object_id,
                 Audit *ret) {
@@ -100,4 +100,24 @@ int store_note_load(StoreSession *session, const StoreTotals *was, Audit *ret) {
         audit_put_counts(&session->old_fields, &old);
         audit_put_counts(&session->new_fields, &session->import_next.counts);
         return note(session, "load", "store", 0, ret);
+}
+
+/* ---- the verbs ---- */
+
+int store_audit_list(StoreSession *session, Arena *arena, const StoreAuditQuery *query,
+                     Audit **ret_rows, size_t *ret_n) {
+        StoreAuditQuery from = *query;
+
+        /* What is behind a time's first row is before that time: ids begin with 1. */
+        if (!from.has_after || (from.until_sec != 0 && from.until_sec < from.after_sec)) {
+                from.has_after = true;
+                from.after_sec = from.until_sec != 0 ? from.until_sec : INT64_MAX;
+                from.after_id = 0;
+        }
+        return VERB(session, audit_list(session, arena, &from, ret_rows, ret_n));
+}
+
+int store_audit_tidy(StoreSession *session, int64_t before_sec, bool *ret_more) {
+        *ret_more = false;
+        return VERB(session, audit_tidy(session, before_sec, ret_more));
 }

@@ -396,26 +396,6 @@ int store_token_list(StoreSession *session, Arena *arena, const StoreQuery *quer
         return VERB(session, token_list(session, arena, query, ret_rows, ret_n));
 }
 
-/* ---- audit ---- */
-
-int store_audit_list(StoreSession *session, Arena *arena, const StoreAuditQuery *query,
-                     Audit **ret_rows, size_t *ret_n) {
-        StoreAuditQuery from = *query;
-
-        /* What is behind a time's first row is before that time: ids begin with 1. */
-        if (!from.has_after || (from.until_sec != 0 && from.until_sec < from.after_sec)) {
-                from.has_after = true;
-                from.after_sec = from.until_sec != 0 ? from.until_sec : INT64_MAX;
-                from.after_id = 0;
-        }
-        return VERB(session, audit_list(session, arena, &from, ret_rows, ret_n));
-}
-
-int store_audit_tidy(StoreSession *session, int64_t before_sec, bool *ret_more) {
-        *ret_more = false;
-        return VERB(session, audit_tidy(session, before_sec, ret_more));
-}
-
 /* ---- everything at once, totals ---- */
 
 int store_load_begin(StoreSession *session, bool replace) {
