@@ -12,8 +12,9 @@
 
 #include "basic/slice.h"
 
-#define MODEL_TEXT_MAX     255u            /* characters: username, email, title, event_type */
-#define MODEL_ID_MAX       (INT64_MAX / 2) /* of imports, so that the sequences behind them never end */
+#define MODEL_TEXT_MAX 255u /* characters: username, email, title, event_type */
+/* Ids of imports go up to here, so that the sequences behind them never end. */
+#define MODEL_ID_MAX       (INT64_MAX / 2)
 #define MODEL_LOCATION_MAX (3 * MODEL_TARGET_MAX) /* bytes: each percent-encoded */
 #define MODEL_CODE_MAX     64u                    /* bytes of a short code */
 #define MODEL_TARGET_MAX   2048u                  /* bytes of original_url as stored */

@@ -61,6 +61,21 @@ class Live(unittest.TestCase):
             self.assertEqual((self.one if n % 2 else self.two).get("/" + code).status, 302)
             self.assertEqual(self.ctl("stats", code)["redirect_count"], n)
 
+    def test_closed_outputs(self):
+        """What is printed must not get into the host page because that has a closed output's number."""
+        page = os.path.join(self.service.runtime, "page")
+        command = [harness.CTL, "--config=" + self.service.config, "--store=" + self.service.url,
+                   "--set=Server.RuntimeDirectory=" + self.service.runtime, "link", "add", "https://example.com/"]
+        for closing, words, status in ((">&-", [], 1), ("2>&-", ["--user=77777"], 1), ("<&- 2>&-", [], 0)):
+            with open(page, "rb") as file:
+                before = file.read(16)
+            done = harness.subprocess.run(["sh", "-c", f'"$@" {closing}', "sh", *command, *words], check=False,
+                                          timeout=60 * harness.SLOW, stdout=harness.subprocess.PIPE)
+            self.assertEqual(done.returncode, status, closing)
+            with open(page, "rb") as file:
+                self.assertEqual(file.read(16), before, closing)
+        self.assertEqual(self.one.restart().get("/ready").status, 200)
+
     def test_doctor_and_status_while_all_is_well(self):
         code = self.ctl("link", "add", "https://example.com/")["short_code"]
         for _ in range(5):
