@@ -18,6 +18,7 @@ enum {
         OPTION_LOG_FORMAT,
         OPTION_CHECK_CONFIG,
         OPTION_DUMP_CONFIG,
+        OPTION_DUMP_OPENAPI,
         OPTION_HELP,
         OPTION_VERSION,
 };
@@ -67,6 +68,29 @@ static int print_version(const Program *program) {
         return print(program, slice_make(text, (size_t)n));
 }
 
+/* Ends out. */
+static int print_buffer(const Program *program, Buffer *out) {
+        int status = EXIT_FAILURE;
+
+        if (out->failed)
+                (void)fprintf(stderr, "%s: out of memory\n", program->name);
+        else
+                status = print(program, buffer_slice(out));
+        buffer_done(out);
+        return status;
+}
+
+static int print_openapi(const Program *program) {
+        Buffer out = BUFFER_EMPTY;
+        int r = program->openapi(&out);
+
+        if (r >= 0)
+                return print_buffer(program, &out);
+        buffer_done(&out);
+        (void)fprintf(stderr, "%s: OpenAPI: %s\n", program->name, strerror(-r));
+        return EXIT_FAILURE;
+}
+
 /* An option with a value; -1, or the exit status. */
 static int take_value(const Program *program, int option, const char *value, Arguments *arguments,
                       size_t *n_sets) {
@@ -110,8 +134,9 @@ static int bad_option(const Program *program, int option, const char *word) {
 
 int program_parse(const Program *program, int argc, char **argv, Arguments *ret) {
         static const struct option options[] = {
-                        {"instance", required_argument, NULL,
-                         OPTION_INSTANCE}, /* the first, see below */
+                        /* the first two not for all, see below */
+                        {"dump-openapi", no_argument, NULL, OPTION_DUMP_OPENAPI},
+                        {"instance", required_argument, NULL, OPTION_INSTANCE},
                         {"config", required_argument, NULL, OPTION_CONFIG},
                         {"set", required_argument, NULL, OPTION_SET},
                         {"log-format", required_argument, NULL, OPTION_LOG_FORMAT},
@@ -121,12 +146,14 @@ int program_parse(const Program *program, int argc, char **argv, Arguments *ret)
                         {"version", no_argument, NULL, OPTION_VERSION},
                         {0},
         };
+        const struct option *ours = options + !program->openapi + !program->has_instances;
         size_t n_sets = 0;
         int c, status;
 
+        CHECK(program->has_instances || !program->openapi);
         *ret = (Arguments){.instance = "1", .config = program->config};
         opterr = 0; /* its own messages name us by our path */
-        while ((c = getopt_long(argc, argv, ":", options + !program->has_instances, NULL)) >= 0)
+        while ((c = getopt_long(argc, argv, ":", ours, NULL)) >= 0)
                 switch (c) {
                 case OPTION_CHECK_CONFIG:
                         ret->check_config = true;
@@ -134,6 +161,8 @@ int program_parse(const Program *program, int argc, char **argv, Arguments *ret)
                 case OPTION_DUMP_CONFIG:
                         ret->dump_config = true;
                         break;
+                case OPTION_DUMP_OPENAPI:
+                        return print_openapi(program);
                 case OPTION_HELP:
                         return print(program, slice_from_string(program->help));
                 case OPTION_VERSION:
@@ -159,15 +188,9 @@ int program_bad_config(const Program *program, const char *why) {
 
 int program_dump(const Program *program, const ConfigOption *table, size_t n, const void *options) {
         Buffer out = BUFFER_EMPTY;
-        int status = EXIT_FAILURE;
 
         config_dump(table, n, options, &out);
-        if (out.failed)
-                (void)fprintf(stderr, "%s: out of memory\n", program->name);
-        else
-                status = print(program, buffer_slice(&out));
-        buffer_done(&out);
-        return status;
+        return print_buffer(program, &out);
 }
 
 /* sd-event takes these by signalfd: they must be blocked before the first thread starts. */

@@ -18,6 +18,9 @@ typedef struct Program {
         const char *help;   /* all of --help */
         const char *config; /* the file that is read without --config= */
         bool has_instances; /* takes --instance= */
+        /* Of --dump-openapi, which only programs with instances have; NULL: it is no option.
+         * A negative errno when the document could not be made. */
+        int (*openapi)(Buffer *out);
 } Program;
 
 /* What the command line said; borrowed from argv. */

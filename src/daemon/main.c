@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "daemon/manager.h"
+#include "daemon/openapi.h"
 #include "sys/fd.h"
 
 #ifndef SHORTENER_CONFIG_FILE
@@ -20,16 +21,22 @@ static const char help[] =
                 "  --set=SECTION.KEY=VALUE    override one option; repeatable\n"
                 "  --check-config             check the configuration and exit\n"
                 "  --dump-config              print the effective configuration and exit\n"
+                "  --dump-openapi             print the API's OpenAPI document and exit\n"
                 "  --log-format=auto|text|json\n"
                 "  --help, --version\n"
                 "\n"
                 "Sockets come by activation, or from [Server] Listen=. See shortenerd(8).\n";
+
+static int write_openapi(Buffer *out) {
+        return openapi_write(routes, n_routes, out);
+}
 
 static const Program program = {
                 .name = "shortenerd",
                 .help = help,
                 .config = SHORTENER_CONFIG_FILE,
                 .has_instances = true,
+                .openapi = write_openapi,
 };
 
 int main(int argc, char **argv) {

@@ -2,7 +2,7 @@
 #pragma once
 
 /* The route table: the only list of routes. Router, metrics' labels, reserved words, the manual's
- * check and later the OpenAPI document come from it. */
+ * check and the OpenAPI document come from it. */
 
 #include "http/router.h"
 

@@ -24,7 +24,7 @@ class Programs(unittest.TestCase):
 
     def test_a_full_disk_is_said(self):
         for name in PROGRAMS:
-            words = [["--help"], ["--version"]]
+            words = [["--help"], ["--version"], *([["--dump-openapi"]] if name == "shortenerd" else [])]
             words.append(["config", "show"] if name == "shortenerctl" else ["--config=/dev/null", "--dump-config"])
             for some in words:
                 with open("/dev/full", "w") as full:
@@ -60,7 +60,8 @@ class Programs(unittest.TestCase):
         for instance, status in (("a" * 31, 0), ("a" * 32, 2), ("", 2), ("a b", 2), ("A-z_0.9", 0)):
             done = self.run_it("shortenerd", "--config=/dev/null", "--check-config", "--instance=" + instance)
             self.assertEqual(done.returncode, status, instance)
-        self.assertEqual(self.run_it("shortener-alertd", "--check-config", "--instance=1").returncode, 2)
+        for word in ("--instance=1", "--dump-openapi"):
+            self.assertEqual(self.run_it("shortener-alertd", "--check-config", word).returncode, 2)
 
     def test_options_that_must_fit_each_other(self):
         message = "[Clicks] MaxSize=32M: less than two segments of SegmentSize=64M: raise MaxSize=, or lower SegmentSize="

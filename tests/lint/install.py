@@ -18,6 +18,7 @@ WANTED = {
     "usr/share/doc/shortener/LICENSE": 0o644,
     "usr/share/doc/shortener/NEWS.md": 0o644,
     "usr/share/doc/shortener/README.md": 0o644,
+    "usr/share/shortener/openapi.json": 0o644,
     "usr/share/bash-completion/completions/shortenerctl": 0o644,
     "usr/sbin/shortener-alertd": 0o755,
     "etc/shortener/alertd.conf": 0o644,

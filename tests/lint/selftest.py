@@ -27,7 +27,7 @@ def run(lint, files):
         if lint == "format":
             os.symlink(HERE.parents[1] / ".clang-format", Path(folder, ".clang-format"))
         command = [sys.executable, HERE / f"{lint}.py", folder]
-        if lint == "options":
+        if lint in ("options", "openapi"):
             command.append(Path(folder, "table"))
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         return done.stdout + done.stderr, done.returncode
@@ -186,6 +186,21 @@ class Lints(unittest.TestCase):
         self.bad("options", other, "not in the table like that: A Key 1 no")
         other = {**tree, "etc/shortener.conf": "[A]\n#Other=\n#Key=1\n"}
         self.bad("options", other, "the order is not that of the table")
+
+    def test_openapi(self):
+        text = ('{"components":{"schemas":{"A":{}}},"paths":{"/a":{"get":{"operationId":"a.list",'
+                '"x":{"$ref":"#/components/schemas/A"}}}}}\n')
+        row = '{.method = HTTP_GET, .pattern = "/a", .name = "a.list"},\n'
+        tree = {"docs/openapi.json": text, "src/daemon/routes.c": row, "table": f"#!/bin/sh\necho '{text.strip()}'\n"}
+        self.good("openapi", tree)
+        other = {**tree, "docs/openapi.json": text.replace("list", "find")}
+        self.bad("openapi", other, "docs/openapi.json: is not what shortenerd --dump-openapi writes")
+        other = {**tree, "src/daemon/routes.c": row + row.replace("GET", "POST").replace("list", "make")}
+        self.bad("openapi", other, "POST /a a.make: either no route")
+        for old, new, finding in (("schemas/A", "schemas/B", "no #/components/schemas/B"),
+                                  ('"A":{}', '"A":{},"C":{}', "nothing uses schemas/C")):
+            other = {**tree, "docs/openapi.json": text.replace(old, new), "table": tree["table"].replace(old, new)}
+            self.bad("openapi", other, finding)
 
     def summary(self, cases, *extra, **environment):
         """Last lines and exit code of tests/summary.py over [(status, output)]."""
