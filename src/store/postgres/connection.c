@@ -31,9 +31,10 @@
 #define CREDENTIAL_FILE "SHORTENER_DATABASE_PASSWORD_FILE"
 
 /* What a new connection is asked: is the server a primary, of which system, on which timeline? And
- * what it is told: plans for values that are not known, since ours do not depend on them; and to
- * end a transaction whose client is frozen, for it holds locks; and to answer no COMMIT that a
- * crash would undo, whatever the database's default is. */
+ * what it is told: plans for values that are not known, since ours do not depend on them; to end a
+ * transaction whose client is frozen, for it holds locks; and, whatever the database's defaults
+ * are, to answer no COMMIT that a crash would undo, and to let writers of one row wait for each
+ * other. */
 static const char SQL_GREET[] =
                 "SELECT pg_is_in_recovery(),"
                 " (SELECT system_identifier FROM pg_control_system()),"
@@ -41,6 +42,7 @@ static const char SQL_GREET[] =
                 " ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::bigint END,"
                 " set_config('plan_cache_mode', 'force_generic_plan', false),"
                 " set_config('jit', 'off', false),"
+                " set_config('default_transaction_isolation', 'read committed', false),"
                 " set_config('synchronous_commit', coalesce(nullif("
                 "current_setting('synchronous_commit'), 'off'), 'on'), false),"
                 " set_config('idle_in_transaction_session_timeout', '15000', false)";

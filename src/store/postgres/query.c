@@ -148,7 +148,7 @@ static int send_due(PgSession *s, int *n) {
         if (r == 0 && s->transaction == TRANSACTION_WANTED) {
                 (*n)++;
                 r = send_plain(s, s->read_only ? "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-                                               : "BEGIN ISOLATION LEVEL READ COMMITTED");
+                                               : "BEGIN");
                 if (r == 0 && s->session.store->options.unprepared)
                         r = send_timeouts(s, n);
         }
