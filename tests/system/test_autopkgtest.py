@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: MIT
 """debian/tests, each on a machine of its own with what its Depends= name, as autopkgtest runs them."""
 
-import machine as machines
 import packages
 import stage as stages
-from stage import ARCHIVE, Check
+from stage import Check
 
 TESTS = packages.TREE / "debian/tests"
 
@@ -19,11 +18,7 @@ class Autopkgtest(Check):
         raise AssertionError(f"debian/tests/control has no {name}")
 
     def run_test(self, name):
-        with machines.Machine("autopkgtest-" + name) as own:
-            stages.Stage.give(own, stages.stage.packages.first)
-            own.write("/etc/apt/sources.list.d/shortener.list", f"deb [trusted=yes] file:{ARCHIVE} ./\n")
-            own.run("apt-get -qq update", seconds=120)
-            own.run(["apt-get", "-qq", "-y", "install", "--no-install-recommends", *self.depends(name)], seconds=300)
+        with stages.own_machine("autopkgtest-" + name, *self.depends(name)) as own:
             own.copy(TESTS / name, "/opt/" + name)
             done = own.run(["bash", "/opt/" + name], check=False, seconds=300)
             self.assertEqual(done.returncode, 0, done.stdout[-2000:] + done.stderr[-4000:])
