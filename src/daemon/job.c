@@ -100,10 +100,20 @@ static bool is_import(const Job *job) {
         return job->match.route->flags & HTTP_ROUTE_IMPORT;
 }
 
+/* The next to expire first: who waited for visits before comes late, with an early deadline. */
+static void list_by_deadline(ListNode *list, Job *job) {
+        ListNode *before = list;
+
+        while (before->prev != list &&
+               LIST_ENTRY(before->prev, Job, node)->deadline_usec > job->deadline_usec)
+                before = before->prev;
+        list_append(before, &job->node); /* in front of it */
+}
+
 static void job_out(Job *job) {
         Manager *manager = job->manager;
 
-        list_append(is_import(job) ? &manager->imports : &manager->jobs, &job->node);
+        list_by_deadline(is_import(job) ? &manager->imports : &manager->jobs, job);
         manager->n_jobs++;
         arm(manager->deadlines, DEADLINE_POLL_USEC);
 }
