@@ -51,6 +51,7 @@ class Purge(Check):
             self.apt("purge", *PACKAGES.split())
             self.assertEqual(sorted(self.files() - before), [])
             self.assertEqual(sorted(before - self.files()), [])
+            self.own.run("nginx -t")  # it starts again without our site
         self.assertEqual(self.own.out("systemctl is-system-running", check=False), "running")
 
     def use(self):
@@ -62,5 +63,6 @@ class Purge(Check):
                           "an instance")  # fmt: skip
         self.own.run("shortenerctl seed")
         self.own.run("shortenerctl monitoring enable")
+        self.own.run("ln -sf ../sites-available/shortener /etc/nginx/sites-enabled/; nginx -t")
         # What an administrator has made he also removes.
         self.own.run("rm /etc/shortener/shortener.conf.d/50-store.conf")
