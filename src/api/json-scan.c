@@ -3,9 +3,10 @@
 /*
  * The pass over a JSON text that comes before jansson's. It knows strings, numbers and brackets,
  * and is needed for three reasons: jansson refuses a whole document for one number that 64 bits do
- * not hold, writes 0.1 back as 0.10000000000000001, and lets 2,048 levels through. Whatever is not
- * JSON stays so: the only place where a string may stand but no number is the name of a member, and
- * there jansson refuses the NUL. Pure.
+ * not hold, writes 0.1 back as 0.10000000000000001, and lets 2,048 levels through. It also reads
+ * over a NUL behind a word, so that ends the pass. Whatever is not JSON stays so: the only place
+ * where a string may stand but no number is the name of a member, and there jansson refuses the
+ * NUL. Pure.
  */
 
 #include "api/json-scan.h"
@@ -161,6 +162,8 @@ bool json_scan(Slice text, size_t depth_max, Buffer *out, bool *ret_bad_text) {
                         continue;
                 }
                 if ((c == '{' || c == '[') && ++depth > depth_max)
+                        return false;
+                if (c == '\0')
                         return false;
                 /* One too many is jansson's to find. */
                 if ((c == '}' || c == ']') && depth > 0)

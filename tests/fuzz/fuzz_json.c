@@ -47,11 +47,15 @@ static size_t depth_of(json_t *value) {
         return deepest + 1;
 }
 
+/* Jansson reads over a NUL behind a number or a word, and JSON has none anywhere. */
 static Opinion opinion_about(Slice text) {
         json_error_t error;
-        json_t *root = json_loadb(text.data, text.len, JSON_ALLOW_NUL, &error);
+        json_t *root = NULL;
         Opinion opinion = OTHER;
 
+        if (slice_find(text, '\0') >= 0)
+                return OTHER;
+        root = json_loadb(text.data, text.len, JSON_ALLOW_NUL, &error);
         if (!root)
                 return json_error_code(&error) == json_error_numeric_overflow ? NO_OPINION : OTHER;
         if (json_is_object(root) && depth_of(root) <= JSON_DEPTH_MAX)

@@ -61,6 +61,8 @@ static void test_not_an_object(void **state) {
                         SLICE("{} x"),
                         SLICE("{}{}"),
                         SLICE("{}\0"),
+                        SLICE("{\"a\":true\0}"),
+                        SLICE("{\"a\":1e00\0}"),
                         SLICE("{\"a\":NaN}"),
                         SLICE("{\"a\":Infinity}"),
                         SLICE("{\"a\":-Infinity}"),
