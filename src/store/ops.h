@@ -176,6 +176,7 @@ int store_condition_check(const StoreCondition *condition, const void *row) _mus
 
 /* Rows that one tidying transaction drops, so that it is short. */
 #define STORE_AUDIT_TIDY_ROWS 1000u
+#define STORE_KEYS_TIDY_ROWS  500u
 
 /* The row of the audit for a change by this session, but for its id. Fields are borrowed from the
  * session until the next one is made. -ENOMEM. old NULL: it was made; new NULL: it is gone; both:

@@ -196,32 +196,12 @@ int pg_audit_list(StoreSession *session, Arena *arena, const StoreAuditQuery *qu
 /* ---- tidying ---- */
 
 /* What another instance drops just now is left to it. */
-static int drop(PgSession *s, int64_t before_sec, bool *ret_more) {
+int pg_audit_tidy(StoreSession *session, int64_t before_sec, bool *ret_more) {
         static const char sql[] = "WITH d AS (DELETE FROM audit WHERE ctid = ANY (ARRAY("
                                   "SELECT ctid FROM audit WHERE time < $1::bigint"
                                   " ORDER BY time, id LIMIT $2::bigint FOR UPDATE SKIP LOCKED))"
                                   " RETURNING 1) SELECT count(*) FROM d";
-        PgParams params = {.n = 0};
-        int64_t n = 0;
-        int r;
+        const PgDrop drop = {STMT_AUDIT_TIDY, sql, STORE_AUDIT_TIDY_ROWS};
 
-        pg_add_number(&params, before_sec);
-        pg_add_number(&params, STORE_AUDIT_TIDY_ROWS);
-        r = pg_run_number(s, STMT_AUDIT_TIDY, sql, &params, &n);
-        *ret_more = n == STORE_AUDIT_TIDY_ROWS;
-        return r;
-}
-
-int pg_audit_tidy(StoreSession *session, int64_t before_sec, bool *ret_more) {
-        PgSession *s = pg_session(session);
-        bool more = false;
-        int r;
-
-        r = pg_begin_write(s, WRITER_SHIPPER);
-        if (r < 0)
-                return r;
-        r = pg_end_write(s, drop(s, before_sec, &more), &SLICE_NONE, 0);
-        if (r == 0)
-                *ret_more = more;
-        return r;
+        return pg_drop_rows(session, &drop, before_sec, ret_more);
 }

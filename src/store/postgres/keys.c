@@ -10,8 +10,6 @@
 
 #include "store/postgres/session.h"
 
-#define TIDY_ROWS 500 /* in one transaction */
-
 static Slice digest_of(const uint8_t digest[STORE_KEY_SIZE]) {
         return slice_make((const char *)digest, STORE_KEY_SIZE);
 }
@@ -107,33 +105,13 @@ int pg_key_keep(PgSession *s, const StoreKey *key, const void *row) {
 }
 
 /* Rows that somebody else is about to delete or renew are left to him. */
-static int drop_expired(PgSession *s, int64_t now_sec, bool *ret_more) {
+int pg_keys_tidy(StoreSession *session, int64_t now_sec, bool *ret_more) {
         static const char sql[] =
                         "WITH gone AS (DELETE FROM idempotency_keys WHERE name = ANY (ARRAY"
                         " (SELECT name FROM idempotency_keys WHERE expires <= $1::bigint"
                         " ORDER BY expires LIMIT $2::bigint FOR UPDATE SKIP LOCKED)) RETURNING 1)"
                         " SELECT count(*) FROM gone";
-        PgParams params = {.n = 0};
-        int64_t n = 0;
-        int r;
+        const PgDrop drop = {STMT_KEY_DROP, sql, STORE_KEYS_TIDY_ROWS};
 
-        pg_add_number(&params, now_sec);
-        pg_add_number(&params, TIDY_ROWS);
-        r = pg_run_number(s, STMT_KEY_DROP, sql, &params, &n);
-        *ret_more = n == TIDY_ROWS;
-        return r;
-}
-
-int pg_keys_tidy(StoreSession *session, int64_t now_sec, bool *ret_more) {
-        PgSession *s = pg_session(session);
-        bool more = false;
-        int r;
-
-        r = pg_begin_write(s, WRITER_SHIPPER);
-        if (r < 0)
-                return r;
-        r = pg_end_write(s, drop_expired(s, now_sec, &more), &SLICE_NONE, 0);
-        if (r == 0)
-                *ret_more = more;
-        return r;
+        return pg_drop_rows(session, &drop, now_sec, ret_more);
 }

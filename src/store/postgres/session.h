@@ -371,6 +371,13 @@ int pg_event_list(StoreSession *session, Arena *arena, const StoreQuery *query, 
 int pg_events_import(StoreSession *session, StoreEventRow *rows, size_t n);
 
 int pg_key_find(StoreSession *session, Arena *arena, const StoreKey *key, StoreAnswer *ret);
+/* tidy.c: one transaction of deletions. */
+typedef struct PgDrop {
+        PgStatement statement;
+        const char *sql; /* $1: a time, $2: n_max; gives how many rows it has deleted */
+        unsigned n_max;
+} PgDrop;
+int pg_drop_rows(StoreSession *session, const PgDrop *drop, int64_t time_sec, bool *ret_more);
 int pg_keys_tidy(StoreSession *session, int64_t now_sec, bool *ret_more);
 
 int pg_token_create(StoreSession *session, const Token *token, int64_t *ret_id);

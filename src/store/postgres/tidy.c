@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Partitions of events: made some days ahead, dropped when they are old. What waits for a lock here
- * makes everybody wait behind it, so it does not wait for long, and is done the next time.
+ * What a store does for itself now and then. Old rows go some at a time. Partitions of events are
+ * made some days ahead and dropped when they are old: what waits for a lock there makes everybody
+ * wait behind it, so it does not wait for long, and is done the next time.
  */
 
 #include <errno.h>
@@ -12,6 +13,43 @@
 #define AHEAD_DAYS 7
 
 static const char SQL_SHORT_WAIT[] = "SET LOCAL lock_timeout = 200";
+
+/* A step in a transaction of its own; more: it has left something. */
+typedef int (*Step)(PgSession *s, const void *what, int64_t time_sec, bool *ret_more);
+
+static int run_step(PgSession *s, Step step, const void *what, int64_t time_sec, bool *ret_more) {
+        bool more = false;
+        int r;
+
+        r = pg_begin_write(s, WRITER_SHIPPER);
+        if (r < 0)
+                return r;
+        r = pg_end_write(s, step(s, what, time_sec, &more), &SLICE_NONE, 0);
+        if (r == 0)
+                *ret_more = more;
+        return r;
+}
+
+/* ---- rows ---- */
+
+static int drop_rows(PgSession *s, const void *what, int64_t time_sec, bool *ret_more) {
+        PgParams params = {.n = 0};
+        const PgDrop *drop = what;
+        int64_t n = 0;
+        int r;
+
+        pg_add_number(&params, time_sec);
+        pg_add_number(&params, drop->n_max);
+        r = pg_run_number(s, drop->statement, drop->sql, &params, &n);
+        *ret_more = n == drop->n_max;
+        return r;
+}
+
+int pg_drop_rows(StoreSession *session, const PgDrop *drop, int64_t time_sec, bool *ret_more) {
+        return run_step(pg_session(session), drop_rows, drop, time_sec, ret_more);
+}
+
+/* ---- partitions ---- */
 
 static int prepare(PgSession *s) {
         PgParams params = {.n = 0};
@@ -30,7 +68,7 @@ static int expire(PgSession *s, int64_t before_sec, bool *ret_more) {
         return r == STORE_NOT_FOUND ? 0 : r;
 }
 
-static int tidy(PgSession *s, int64_t before_sec, bool *ret_more) {
+static int tidy(PgSession *s, const void *what _unused_, int64_t before_sec, bool *ret_more) {
         int r;
 
         r = pg_run(s, STMT_NONE, SQL_SHORT_WAIT, NULL, NULL);
@@ -43,19 +81,12 @@ static int tidy(PgSession *s, int64_t before_sec, bool *ret_more) {
 
 int pg_events_tidy(StoreSession *session, int64_t before_sec, bool *ret_more) {
         PgSession *s = pg_session(session);
-        bool more = false;
-        int r;
+        int r = run_step(s, tidy, NULL, before_sec, ret_more);
 
-        r = pg_begin_write(s, WRITER_SHIPPER);
-        if (r < 0)
-                return r;
-        r = pg_end_write(s, tidy(s, before_sec, &more), &SLICE_NONE, 0);
         /* Somebody reads or writes there just now. */
         if (r == -EBUSY && s->db && strcmp(s->sqlstate, "55P03") == 0) {
-                more = true;
+                *ret_more = true;
                 r = 0;
         }
-        if (r == 0)
-                *ret_more = more;
         return r;
 }

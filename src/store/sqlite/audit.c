@@ -183,32 +183,10 @@ int sqlite_audit_list(StoreSession *session, Arena *arena, const StoreAuditQuery
 
 /* ---- tidying ---- */
 
-static int drop(SqliteSession *s, int64_t before_sec, bool *ret_more) {
+int sqlite_audit_tidy(StoreSession *session, int64_t before_sec, bool *ret_more) {
         static const char sql[] = "DELETE FROM audit WHERE id IN (SELECT id FROM audit"
                                   " WHERE time < ?1 ORDER BY time LIMIT ?2)";
-        sqlite3_stmt *statement;
-        int r;
+        const SqliteDrop drop = {STMT_AUDIT_TIDY, sql, STORE_AUDIT_TIDY_ROWS};
 
-        r = sqlite_statement(s, STMT_AUDIT_TIDY, sql, &statement);
-        if (r < 0)
-                return r;
-        sqlite_bind_number(statement, 1, before_sec);
-        sqlite_bind_number(statement, 2, STORE_AUDIT_TIDY_ROWS);
-        r = sqlite_run(s, statement);
-        *ret_more = r == 0 && sqlite3_changes(s->db) == (int)STORE_AUDIT_TIDY_ROWS;
-        return r;
-}
-
-int sqlite_audit_tidy(StoreSession *session, int64_t before_sec, bool *ret_more) {
-        SqliteSession *s = sqlite_session(session);
-        bool more = false;
-        int r;
-
-        r = sqlite_begin_write(s, WRITER_SHIPPER);
-        if (r < 0)
-                return r;
-        r = sqlite_end_write(s, drop(s, before_sec, &more), &SLICE_NONE, 0);
-        if (r == 0)
-                *ret_more = more;
-        return r;
+        return sqlite_drop_rows(sqlite_session(session), &drop, before_sec, ret_more);
 }

@@ -6,8 +6,6 @@
 
 #include "store/sqlite/session.h"
 
-#define TIDY_ROWS 500 /* in one transaction */
-
 static void bind_digest(sqlite3_stmt *statement, int i, const uint8_t digest[STORE_KEY_SIZE]) {
         (void)sqlite3_bind_blob(statement, i, digest, STORE_KEY_SIZE, SQLITE_STATIC);
 }
@@ -103,25 +101,11 @@ static int find_expired(SqliteSession *s, int64_t now_sec) {
         return sqlite_number(s, statement, NULL);
 }
 
-static int drop_expired(SqliteSession *s, int64_t now_sec, bool *ret_more) {
+int sqlite_keys_tidy(StoreSession *session, int64_t now_sec, bool *ret_more) {
         static const char sql[] = "DELETE FROM idempotency_keys WHERE name IN (SELECT name"
                                   " FROM idempotency_keys WHERE expires <= ?1 LIMIT ?2)";
-        sqlite3_stmt *statement;
-        int r;
-
-        r = sqlite_statement(s, STMT_KEY_DROP, sql, &statement);
-        if (r < 0)
-                return r;
-        sqlite_bind_number(statement, 1, now_sec);
-        sqlite_bind_number(statement, 2, TIDY_ROWS);
-        r = sqlite_run(s, statement);
-        *ret_more = sqlite3_changes(s->db) == TIDY_ROWS;
-        return r;
-}
-
-int sqlite_keys_tidy(StoreSession *session, int64_t now_sec, bool *ret_more) {
+        const SqliteDrop drop = {STMT_KEY_DROP, sql, STORE_KEYS_TIDY_ROWS};
         SqliteSession *s = sqlite_session(session);
-        bool more = false;
         int r;
 
         r = sqlite_ready(s);
@@ -129,11 +113,5 @@ int sqlite_keys_tidy(StoreSession *session, int64_t now_sec, bool *ret_more) {
                 r = find_expired(s, now_sec);
         if (r != 0)
                 return r < 0 ? r : 0;
-        r = sqlite_begin_write(s, WRITER_SHIPPER);
-        if (r < 0)
-                return r;
-        r = sqlite_end_write(s, drop_expired(s, now_sec, &more), &SLICE_NONE, 0);
-        if (r == 0)
-                *ret_more = more;
-        return r;
+        return sqlite_drop_rows(s, &drop, now_sec, ret_more);
 }

@@ -261,6 +261,13 @@ int sqlite_event_list(StoreSession *session, Arena *arena, const StoreQuery *que
 int sqlite_events_import(StoreSession *session, StoreEventRow *rows, size_t n);
 
 int sqlite_key_find(StoreSession *session, Arena *arena, const StoreKey *key, StoreAnswer *ret);
+/* tidy.c: one transaction of deletions. */
+typedef struct SqliteDrop {
+        SqliteStatement statement;
+        const char *sql; /* ?1: a time, ?2: n_max */
+        unsigned n_max;
+} SqliteDrop;
+int sqlite_drop_rows(SqliteSession *s, const SqliteDrop *drop, int64_t time_sec, bool *ret_more);
 int sqlite_keys_tidy(StoreSession *session, int64_t now_sec, bool *ret_more);
 
 int sqlite_token_create(StoreSession *session, const Token *token, int64_t *ret_id);
