@@ -10,17 +10,10 @@
 
 #include "alertd/target.h"
 #include "basic/clock.h"
+#include "config/option-checks.h"
 #include "sys/listen.h"
 
 #define MIB (1ULL << 20)
-
-static int check_absolute(const char *value) {
-        return value[0] == '/' ? 0 : -EINVAL;
-}
-
-static int check_absolute_or_empty(const char *value) {
-        return value[0] == '\0' ? 0 : check_absolute(value);
-}
 
 static int check_url_or_empty(const char *value) {
         return value[0] == '\0' ? 0 : target_check_url(slice_from_string(value));
@@ -43,7 +36,7 @@ const ConfigOption alert_options_table[] = {
                                 .type = CONFIG_TEXT,
                                 .offset = offsetof(AlertOptions, alerts.log),
                                 .initial = "/var/log/shortener/alerts.log",
-                                .check = check_absolute,
+                                .check = option_check_absolute,
                                 .allowed = "an absolute path",
                                 .help = "Where each request is kept as a line of JSON",
                 },
@@ -53,7 +46,7 @@ const ConfigOption alert_options_table[] = {
                                 .type = CONFIG_TEXT,
                                 .offset = offsetof(AlertOptions, alerts.evidence),
                                 .initial = "",
-                                .check = check_absolute_or_empty,
+                                .check = option_check_absolute_or_empty,
                                 .allowed = "an absolute path",
                                 .help = "Folder of one file for each alert; empty: evidence/ in "
                                         "the "
@@ -65,7 +58,7 @@ const ConfigOption alert_options_table[] = {
                                 .type = CONFIG_TEXT,
                                 .offset = offsetof(AlertOptions, alerts.queue),
                                 .initial = "",
-                                .check = check_absolute_or_empty,
+                                .check = option_check_absolute_or_empty,
                                 .allowed = "an absolute path",
                                 .help = "Folder of what is still to be forwarded; empty: queue/ in "
                                         "the state directory",

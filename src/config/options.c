@@ -6,17 +6,11 @@
  * they do: the folders that use them do not include this file.
  */
 
-#include <arpa/inet.h>
-#include <errno.h>
 #include <stddef.h>
-#include <string.h>
 
 #include "basic/clock.h"
-#include "basic/number.h"
-#include "basic/slice.h"
+#include "config/option-checks.h"
 #include "config/options.h"
-#include "config/redis-place.h"
-#include "limit/rate.h"
 
 #define KIB (1ULL << 10)
 #define MIB (1ULL << 20)
@@ -24,128 +18,6 @@
 #define TIB (1ULL << 40)
 
 #define LIMIT_ALLOWED "auto, off, N/SPAN or N/SPAN:BURST, at most a million a second"
-
-#define UNIX_PATH_MAX 107u /* bytes of sun_path without its NUL */
-
-/* ---- checks ---- */
-
-static bool is_ip(const char *text, int *ret_bits) {
-        unsigned char address[sizeof(struct in6_addr)];
-
-        if (inet_pton(AF_INET, text, address) == 1)
-                *ret_bits = 32;
-        else if (inet_pton(AF_INET6, text, address) == 1)
-                *ret_bits = 128;
-        else
-                return false;
-        return true;
-}
-
-static int check_absolute(const char *value) {
-        return value[0] == '/' ? 0 : -EINVAL;
-}
-
-static int check_absolute_or_empty(const char *value) {
-        return value[0] == '\0' ? 0 : check_absolute(value);
-}
-
-static int check_port(Slice text) {
-        uint64_t port;
-
-        if (number_parse_u64(text, &port) < 0 || port > 65535)
-                return -EINVAL;
-        return 0;
-}
-
-/* 127.0.0.1:8080, [::1]:8080, unix:/path */
-static int check_listen(const char *value) {
-        const char *colon = strrchr(value, ':');
-        _cleanup_free_ char *host = NULL;
-        Slice inside;
-        int bits, r;
-
-        if (slice_starts_with(slice_from_string(value), SLICE("unix:"))) {
-                value += strlen("unix:");
-                return strlen(value) <= UNIX_PATH_MAX ? check_absolute(value) : -EINVAL;
-        }
-        if (!colon)
-                return -EINVAL;
-        r = check_port(slice_from_string(colon + 1));
-        if (r < 0)
-                return r;
-        inside = slice_make(value, (size_t)(colon - value));
-        if (inside.len >= 2 && value[0] == '[' && colon[-1] == ']')
-                inside = slice_sub(inside, 1, inside.len - 1);
-        else if (slice_find(inside, ':') >= 0)
-                return -EINVAL;
-        host = slice_to_string(inside);
-        if (!host)
-                return -ENOMEM;
-        return is_ip(host, &bits) && (bits == 128) == (value[0] == '[') ? 0 : -EINVAL;
-}
-
-/* 10.0.0.0/8, ::1 */
-static int check_prefix(const char *value) {
-        _cleanup_free_ char *address = NULL;
-        Slice head, tail;
-        uint64_t length;
-        bool has_length;
-        int bits;
-
-        has_length = slice_cut(slice_from_string(value), '/', &head, &tail);
-        address = slice_to_string(head);
-        if (!address)
-                return -ENOMEM;
-        if (!is_ip(address, &bits))
-                return -EINVAL;
-        if (has_length && (number_parse_u64(tail, &length) < 0 || length > (uint64_t)bits))
-                return -EINVAL;
-        return 0;
-}
-
-static int check_base_url(const char *value) {
-        Slice rest = slice_from_string(value);
-
-        if (rest.len == 0)
-                return 0;
-        if (slice_starts_with(rest, SLICE("https://")))
-                rest = slice_from(rest, strlen("https://"));
-        else if (slice_starts_with(rest, SLICE("http://")))
-                rest = slice_from(rest, strlen("http://"));
-        else
-                return -EINVAL;
-        if (rest.len == 0 || rest.data[0] == '/' || strpbrk(rest.data, " ?#@\\\"<>"))
-                return -EINVAL;
-        return 0;
-}
-
-static int check_store_url(const char *value) {
-        const Slice prefixes[] = {SLICE("sqlite:/"), SLICE("postgresql://"), SLICE("postgres://")};
-        Slice url = slice_from_string(value);
-
-        for (size_t i = 0; i < ELEMENTSOF(prefixes); i++)
-                if (slice_starts_with(url, prefixes[i]) && url.len > prefixes[i].len)
-                        return 0;
-        return -EINVAL;
-}
-
-static int check_host_name(const char *value) {
-        return value[0] == '\0' || strpbrk(value, "/:?#@") ? -EINVAL : 0;
-}
-
-static int check_limit(const char *value) {
-        LimitRate rate;
-
-        return strcmp(value, "auto") == 0 ? 0 : limit_rate_parse(slice_from_string(value), &rate);
-}
-
-static int check_redis(const char *value) {
-        RedisPlace place;
-
-        return value[0] == '\0' ? 0 : redis_place_parse(value, &place);
-}
-
-/* ---- the table ---- */
 
 /* The choices are in the order of SpoolSync and SpoolOnFull in clicks/spool.h, and of the levels in
  * daemon/. */
@@ -156,7 +28,7 @@ const ConfigOption options_table[] = {
                                 .type = CONFIG_LIST,
                                 .offset = offsetof(Options, server.listen),
                                 .initial = "",
-                                .check = check_listen,
+                                .check = option_check_listen,
                                 .allowed = "ADDRESS:PORT, [ADDRESS]:PORT or unix:/path",
                                 .help = "Where to listen when no socket was passed by activation",
                 },
@@ -167,7 +39,7 @@ const ConfigOption options_table[] = {
                                 .offset = offsetof(Options, server.base_url),
                                 .initial = "",
                                 .reloadable = true,
-                                .check = check_base_url,
+                                .check = option_check_base_url,
                                 .allowed = "http://HOST or https://HOST, without ? and #",
                                 .help = "How short URLs are shown; empty: as the request named us",
                 },
@@ -198,7 +70,7 @@ const ConfigOption options_table[] = {
                                 .offset = offsetof(Options, server.trusted_proxy),
                                 .initial = "",
                                 .reloadable = true,
-                                .check = check_prefix,
+                                .check = option_check_prefix,
                                 .allowed = "ADDRESS or ADDRESS/BITS",
                                 .help = "Whose X-Forwarded-For counts, besides Unix sockets",
                 },
@@ -208,7 +80,7 @@ const ConfigOption options_table[] = {
                                 .type = CONFIG_TEXT,
                                 .offset = offsetof(Options, server.runtime_directory),
                                 .initial = "/run/shortener",
-                                .check = check_absolute,
+                                .check = option_check_absolute,
                                 .allowed = "an absolute path",
                                 .help = "Holds the page that the instances of a host share",
                 },
@@ -219,7 +91,7 @@ const ConfigOption options_table[] = {
                                 .offset = offsetof(Options, store.url),
                                 .initial = "sqlite:/var/lib/shortener/shortener.db",
                                 .redact = true,
-                                .check = check_store_url,
+                                .check = option_check_store_url,
                                 .allowed = "sqlite:/absolute/path or postgresql://..., as libpq "
                                            "has it",
                                 .help = "The store of all instances and of shortenerctl",
@@ -280,7 +152,7 @@ const ConfigOption options_table[] = {
                                 .offset = offsetof(Options, cache.redis),
                                 .initial = "",
                                 .redact = true,
-                                .check = check_redis,
+                                .check = option_check_redis,
                                 .allowed = "unix:/path, redis://HOST or redis://HOST:PORT/DATABASE",
                                 .help = "A Redis that all hosts share as a second cache; empty: "
                                         "none",
@@ -319,7 +191,7 @@ const ConfigOption options_table[] = {
                                 .type = CONFIG_TEXT,
                                 .offset = offsetof(Options, clicks.directory),
                                 .initial = "",
-                                .check = check_absolute_or_empty,
+                                .check = option_check_absolute_or_empty,
                                 .allowed = "an absolute path",
                                 .help = "The spool's folder, one for each instance; empty: spool/ "
                                         "in the state directory",
@@ -419,7 +291,7 @@ const ConfigOption options_table[] = {
                                 .offset = offsetof(Options, links.blocklist),
                                 .initial = "",
                                 .reloadable = true,
-                                .check = check_absolute,
+                                .check = option_check_absolute,
                                 .allowed = "absolute paths",
                                 .help = "Files of hosts, domains and URLs that are no targets",
                 },
@@ -459,7 +331,7 @@ const ConfigOption options_table[] = {
                                 .type = CONFIG_LIST,
                                 .offset = offsetof(Options, links.own_hosts),
                                 .initial = "",
-                                .check = check_host_name,
+                                .check = option_check_host_name,
                                 .allowed = "host names, without port",
                                 .help = "Our own names, which are no targets, besides BaseURL's",
                 },
@@ -470,7 +342,7 @@ const ConfigOption options_table[] = {
                                 .offset = offsetof(Options, limits.create),
                                 .initial = "auto",
                                 .reloadable = true,
-                                .check = check_limit,
+                                .check = option_check_limit,
                                 .allowed = LIMIT_ALLOWED,
                                 .help = "Changes by the API of one client",
                 },
@@ -481,7 +353,7 @@ const ConfigOption options_table[] = {
                                 .offset = offsetof(Options, limits.read),
                                 .initial = "auto",
                                 .reloadable = true,
-                                .check = check_limit,
+                                .check = option_check_limit,
                                 .allowed = LIMIT_ALLOWED,
                                 .help = "Other requests to the API of one client",
                 },
@@ -492,7 +364,7 @@ const ConfigOption options_table[] = {
                                 .offset = offsetof(Options, limits.misses),
                                 .initial = "auto",
                                 .reloadable = true,
-                                .check = check_limit,
+                                .check = option_check_limit,
                                 .allowed = LIMIT_ALLOWED,
                                 .help = "Redirects of unknown codes of one client",
                 },
@@ -503,7 +375,7 @@ const ConfigOption options_table[] = {
                                 .offset = offsetof(Options, limits.failed_auth),
                                 .initial = "auto",
                                 .reloadable = true,
-                                .check = check_limit,
+                                .check = option_check_limit,
                                 .allowed = LIMIT_ALLOWED,
                                 .help = "Refused tokens of one client",
                 },
