@@ -96,8 +96,9 @@ class Frozen(Base):
 
     def test_frozen(self):
         self.serve()
-        self.start()
-        load, found, pairs = self.load(connections=2, writers=0, pause=0.01).start(), [], []
+        # More than one: what the first to hear again finds out must not leave the others without answers.
+        self.start(3)
+        load, found, pairs = self.load(connections=3, writers=0, pause=0.01).start(), [], []
         for _ in range(PAIRS):
             calm = self.tail(3)
             ended = threading.Event()
