@@ -120,14 +120,10 @@ static int append(Stream *stream, StreamShared *shared, StoreBatch *batch, uint6
         batch->from_seq = stream->position;
         batch->upto_seq = stream->position + batch->n_clicks + batch->shed + batch->bad +
                           batch->damaged;
-        if (shared->page && !host_page_try_ship_turn(shared->page))
-                return -EAGAIN;
         store_session_deadline(shared->session, step_deadline(shared));
         atomic_store(&shared->in_store, true);
         r = store_clicks_append(shared->session, batch, ret_next);
         atomic_store(&shared->in_store, false);
-        if (shared->page)
-                host_page_end_ship_turn(shared->page);
         return r;
 }
 

@@ -227,6 +227,16 @@ static void hook_waiting(void *userdata, int delta) {
         host_slot_waiting(ctl->slot, delta);
 }
 
+static int hook_enter(void *userdata, uint64_t deadline_usec, void **ret_pass) {
+        Ctl *ctl = userdata;
+
+        return host_gate_enter(ctl->page, deadline_usec, ret_pass);
+}
+
+static void hook_leave(void *userdata _unused_, void *pass) {
+        host_gate_leave(pass);
+}
+
 static unsigned hook_n_waiting(void *userdata) {
         Ctl *ctl = userdata;
 
@@ -255,6 +265,8 @@ const StoreHooks *ctl_hooks(Ctl *ctl, unsigned how) {
         hooks = (StoreHooks){
                         .userdata = ctl,
                         .waiting = how & CTL_BACKGROUND ? NULL : hook_waiting,
+                        .enter = hook_enter,
+                        .leave = hook_leave,
                         .n_waiting = hook_n_waiting,
                         .committing = hook_committing,
                         .committed = hook_committed,

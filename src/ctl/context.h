@@ -9,7 +9,7 @@
 #include "basic/arena.h"
 #include "config/options.h"
 #include "ctl/command.h"
-#include "host/page.h"
+#include "host/gate.h"
 #include "store/store.h"
 
 /* How long one verb of the store may take for a person who waits, and for one of many rows. */

@@ -5,6 +5,11 @@
 
 #include "front/front.h"
 
+/* The breaker is closed, and not because nobody has asked since the server fell silent. */
+static bool is_connected(const Front *front) {
+        return store_is_up(front->store) && store_sight(front->store) != STORE_SIGHT_NONE;
+}
+
 void front_health(Front *front, HttpExchange *exchange) {
         HttpResponse *response = &exchange->response;
 
@@ -12,7 +17,7 @@ void front_health(Front *front, HttpExchange *exchange) {
         http_response_field(response, "X-Instance", slice_from_string(front->instance));
         http_response_field(response, "Cache-Control", SLICE("no-store"));
         buffer_append(&response->body,
-                      store_is_up(front->store)
+                      is_connected(front)
                                       ? SLICE("{\"database\":\"connected\",\"status\":\"ok\"}\n")
                                       : SLICE("{\"database\":\"disconnected\",\"status\":"
                                               "\"degraded\"}\n"));
@@ -20,7 +25,7 @@ void front_health(Front *front, HttpExchange *exchange) {
 
 void front_ready(Front *front, HttpExchange *exchange) {
         HttpResponse *response = &exchange->response;
-        bool ready = !front->draining && store_is_up(front->store);
+        bool ready = !front->draining && is_connected(front);
 
         response->status = ready ? 200 : 503;
         http_response_field(response, "X-Instance", slice_from_string(front->instance));

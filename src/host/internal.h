@@ -19,8 +19,6 @@ struct HostPage {
         uint32_t n_remaps;   /* atomic */
         uint32_t n_reported; /* of these, told by host_page_check() */
         int state;           /* atomic: see host_page_state() */
-        uint32_t turn;       /* atomic: 1 while a thread of this object has the shipper's turn */
-        HostMap *turn_map;   /* where it has it */
 };
 
 /* A slot's place in one page. Its numbers there are this process' own plus a constant, so that
@@ -87,7 +85,6 @@ static inline size_t slot_lock_offset(unsigned index) {
 }
 
 #define TABLE_LOCK_OFFSET offsetof(PageHeader, table_lock)
-#define TURN_LOCK_OFFSET  offsetof(PageHeader, turn_lock)
 
 /* page.c: maps the page that is at the path now, if it is another one, and claims the slots again
  * there. Takes HostPage.lock. */

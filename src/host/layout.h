@@ -14,17 +14,20 @@
  * (F_OFD_SETLK), which die with the process that holds them.
  */
 
+#include <pthread.h>
 #include <stdalign.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "host/page.h"
 
-#define PAGE_MAGIC      0x31454741504f4853ULL /* "SHOPAGE1" */
-#define PAGE_LAYOUT     1u
-#define PAGE_NAMES_MAX  16u        /* counters that a writer can name */
-#define PAGE_NAMES_ALL  UINT32_MAX /* PageNames.n: any link may change */
-#define PAGE_DIRECTORY  256u       /* bytes of a spool folder's path with its NUL */
+#define PAGE_MAGIC     0x31454741504f4853ULL /* "SHOPAGE1" */
+#define PAGE_LAYOUT    1u
+#define PAGE_NAMES_MAX 16u        /* counters that a writer can name */
+#define PAGE_NAMES_ALL UINT32_MAX /* PageNames.n: any link may change */
+#define PAGE_DIRECTORY 256u       /* bytes of a spool folder's path with its NUL */
+#define PAGE_GATE_KIND \
+ (1u << 16 | (uint32_t)sizeof(pthread_mutex_t)) /* a robust mutex that inherits */
 #define PAGE_NAME_WORDS (HOST_NAME_SIZE / 8u)
 #define PAGE_DIR_WORDS  (PAGE_DIRECTORY / 8u)
 
@@ -76,6 +79,13 @@ typedef struct PageSlot {
         PageNames names[HOST_WRITERS];
 } PageSlot;
 
+/* Where the writers of a store with one write lock (SQLite) queue. */
+typedef struct PageGate {
+        uint32_t kind; /* PAGE_GATE_KIND; else: there is none that this process knows */
+        uint32_t reserved;
+        alignas(8) uint8_t mutex[120]; /* pthread_mutex_t; see gate.c */
+} PageGate;
+
 typedef struct PageHeader {
         uint64_t magic; /* written last when the page is made */
         uint32_t layout;
@@ -93,8 +103,10 @@ typedef struct PageHeader {
         alignas(128) uint64_t used; /* a bit per slot that has a name; under the table lock */
 
         alignas(128) uint8_t table_lock; /* claiming, taking over and freeing slots */
-        uint8_t turn_lock;               /* the one shipper of the host (SQLite) */
-        uint8_t reserved_1[3710];
+        uint8_t reserved_1[127];
+
+        alignas(128) PageGate gate;
+        uint8_t reserved_2[3456];
 } PageHeader;
 
 typedef struct PageLayout {
@@ -141,7 +153,7 @@ PAGE_ASSERT(PageHeader, epoch, 128);
 PAGE_ASSERT(PageHeader, epoch_moved_usec, 136);
 PAGE_ASSERT(PageHeader, used, 256);
 PAGE_ASSERT(PageHeader, table_lock, 384);
-PAGE_ASSERT(PageHeader, turn_lock, 385);
+PAGE_ASSERT(PageHeader, gate, 512);
 _Static_assert(sizeof(PageHeader) == 4096, "layout 1 is frozen");
 
 PAGE_ASSERT(PageLayout, header, 0);

@@ -130,6 +130,7 @@ static int make(int fd) {
         int r;
 
         read_boot_id(header.boot_id);
+        (void)host_gate_make(&header.gate); /* without, writers try for the file's lock */
         if (ftruncate(fd, 0) < 0)
                 return -errno;
         r = posix_fallocate(fd, 0, sizeof(PageLayout));

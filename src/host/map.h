@@ -20,6 +20,9 @@ struct HostMap {
         ino_t inode;
 };
 
+/* gate.c: a new one, open; -errno: this system has no such mutex, and *ret says so. */
+int host_gate_make(PageGate *ret);
+
 /* CLOCK_BOOTTIME: the clock of the page's times; nobody can set it. */
 uint64_t host_boottime_usec(void);
 

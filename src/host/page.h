@@ -154,14 +154,9 @@ void host_page_note_visits(HostPage *page, HostVisits *ret);
 /* How many of the noted visits are not shipped yet; 0: all are. */
 uint64_t host_page_visits_pending(const HostPage *page, const HostVisits *noted);
 
-/* ---- the shipper's sleep and turn ---- */
+/* ---- the shipper's sleep ---- */
 
 /* Sleeps until somebody wakes this slot or usec passed; returns at once if it was woken since the
  * last return, so that no wake is lost between a look at the work and the sleep. One thread. */
 void host_slot_wait(HostSlot *slot, uint64_t usec);
 void host_slot_wake(HostSlot *slot);
-
-/* One shipper at a time per host (SQLite): a lock that dies with its holder. false: not to be had
- * now. */
-bool host_page_try_ship_turn(HostPage *page);
-void host_page_end_ship_turn(HostPage *page);

@@ -224,7 +224,7 @@ uint64_t host_page_visits_pending(const HostPage *page, const HostVisits *noted)
         return n;
 }
 
-/* ---- the shipper's sleep and turn ---- */
+/* ---- the shipper's sleep ---- */
 
 void host_slot_wait(HostSlot *slot, uint64_t usec) {
         HostPlace *place = slot_place(slot);
@@ -242,24 +242,4 @@ void host_slot_wait(HostSlot *slot, uint64_t usec) {
 
 void host_slot_wake(HostSlot *slot) {
         slot_wake(slot_place(slot)->slot);
-}
-
-bool host_page_try_ship_turn(HostPage *page) {
-        HostMap *map = page_map(page);
-
-        if (__atomic_exchange_n(&page->turn, 1, __ATOMIC_ACQUIRE) != 0)
-                return false;
-        if (host_map_try_lock(map, TURN_LOCK_OFFSET) < 0) {
-                __atomic_store_n(&page->turn, 0, __ATOMIC_RELEASE);
-                return false;
-        }
-        page->turn_map = map;
-        return true;
-}
-
-void host_page_end_ship_turn(HostPage *page) {
-        CHECK(page->turn_map);
-        host_map_unlock(page->turn_map, TURN_LOCK_OFFSET);
-        page->turn_map = NULL;
-        __atomic_store_n(&page->turn, 0, __ATOMIC_RELEASE);
 }

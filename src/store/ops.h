@@ -6,7 +6,7 @@
  * fills, and the parts of Store and StoreSession that all drivers have. Nobody outside src/store
  * includes it, but its tests.
  *
- * store.c does what is the same for every driver: the breaker, the check of the deadline at the
+ * verb.c does what is the same for every driver: the breaker, the check of the deadline at the
  * verb's begin, the mark that the session is busy. A driver's function has the contract of its verb
  * in store.h and never sees a deadline that has passed already.
  */
@@ -24,7 +24,7 @@
  * so that a shipper beside busy writers still moves; how often it looks. */
 #define STORE_APPEND_ROWS      500u
 #define STORE_APPEND_USEC      5000ULL
-#define STORE_APPEND_ROWS_MIN  32u
+#define STORE_APPEND_ROWS_MIN  128u
 #define STORE_APPEND_ROWS_LOOK 16u
 
 #define STORE_EVENT_REDIRECT SLICE("redirect")
@@ -151,6 +151,7 @@ typedef struct StoreImport {
 struct StoreSession {
         Store *store;
         StoreHooks hooks;
+        void *pass; /* of hooks.enter(); NULL: none */
         StoreActor actor;
         Buffer old_fields, new_fields;    /* of the audit row that is being made */
         StoreImport import;               /* what is committed (in a load: done) */
@@ -196,6 +197,10 @@ int store_note_load(StoreSession *session, const StoreTotals *was, Audit *ret) _
 
 /* ---- hooks, which may be absent ---- */
 
+/* The hooks, where the session has them. Enter: 0 or -ETIMEDOUT, with its reason set. Leave: what
+ * was entered, if anything was. */
+int store_hook_enter(StoreSession *session) _must_check_;
+void store_hook_leave(StoreSession *session);
 void store_hook_waiting(StoreSession *session, int delta);
 unsigned store_hook_n_waiting(const StoreSession *session);
 /* n == 0 with codes != NULL: no redirect changes, nothing is called. */

@@ -46,17 +46,21 @@ typedef struct StoreSession StoreSession;
 
 /*
  * What the host page (host/) needs to know of a change, see design: coherence. Called on the
- * session's thread, each may be NULL. Order of one changing transaction: waiting(+1), BEGIN
- * IMMEDIATE, ..., committing(), COMMIT, committed(), waiting(-1). committed() is called whatever
- * COMMIT answered, and only when committing() was.
+ * session's thread, each may be NULL. Order of one changing transaction: waiting(+1),
+ * enter(), BEGIN IMMEDIATE, ..., committing(), COMMIT, committed(), leave(), waiting(-1).
+ * committed() is called whatever COMMIT answered, and only when committing() was.
  */
 typedef struct StoreHooks {
         void *userdata;
         /* A writer that clients wait for is about to want (+1) or has done with (-1) the write
          * lock. */
         void (*waiting)(void *userdata, int delta);
-        /* How many such writers there are on this host: the shipper and imports yield to them. */
+        /* How many such writers there are on this host: the shipper's transactions get shorter. */
         unsigned (*n_waiting)(void *userdata);
+        /* SQLite: waits for the turn to write until deadline_usec (CLOCK_MONOTONIC; 0: for ever).
+         * 0: *ret_pass is for leave(), on the same thread, if it is not NULL; -ETIMEDOUT. */
+        int (*enter)(void *userdata, uint64_t deadline_usec, void **ret_pass);
+        void (*leave)(void *userdata, void *pass);
         /* The redirects of these codes change with the next COMMIT. codes == NULL: any may. */
         void (*committing)(void *userdata, const Slice *codes, size_t n_codes);
         void (*committed)(void *userdata);

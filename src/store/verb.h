@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* The bracket around each verb: see store.c. For the files beside it alone. */
+/* The bracket around each verb: see verb.c. For the files beside it alone. */
 
 #include "store/ops.h"
 
 /* 0: the driver may be called; else the verb's result. */
 int store_verb_begin(StoreSession *session) _must_check_;
+/* What the breaker learns from a verb's result. Any thread. */
+void store_note(Store *store, int result);
 /* The verb's result, which was the driver's. */
 int store_verb_end(StoreSession *session, int result);
 

@@ -4,10 +4,22 @@
 
 #include "work/hooks.h"
 
+#include "host/gate.h"
+
 static void on_waiting(void *userdata, int delta) {
         HostWriter *writer = userdata;
 
         host_slot_waiting(writer->slot, delta);
+}
+
+static int on_enter(void *userdata, uint64_t deadline_usec, void **ret_pass) {
+        HostWriter *writer = userdata;
+
+        return host_gate_enter(writer->page, deadline_usec, ret_pass);
+}
+
+static void on_leave(void *userdata _unused_, void *pass) {
+        host_gate_leave(pass);
 }
 
 static unsigned on_n_waiting(void *userdata) {
@@ -31,6 +43,8 @@ static void on_committed(void *userdata) {
 StoreHooks host_writer_hooks(HostWriter *writer) {
         return (StoreHooks){
                         .userdata = writer,
+                        .enter = on_enter,
+                        .leave = on_leave,
                         .waiting = on_waiting,
                         .n_waiting = on_n_waiting,
                         .committing = on_committing,

@@ -287,7 +287,7 @@ static void test_yields_to_waiting_writers(void **state) {
         f->diary = (Diary){.n_waiting = 1};
         batch_fill(&b, 7, 1, 400, url_id);
         assert_int_equal(store_clicks_append(f->session, &b.batch, &next_seq), 0);
-        assert_true(next_seq > 1 && next_seq <= (f->one_writer ? 100 : 401));
+        assert_true(next_seq > 1 && next_seq <= (f->one_writer ? 200 : 401));
         assert_int_equal(redirects_of(f, url_id), next_seq - 1);
         assert_proof(f, 7);
 }

@@ -54,6 +54,13 @@ def die_with_parent():
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGQUIT)
 
 
+def state_of(pid):
+    """A process' letter, see proc(5); X: it is gone."""
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/stat") as file:
+        return file.read().rsplit(")", 1)[1].split()[0]
+    return "X"
+
+
 def own_folder(prefix):
     """A new folder of the account that the servers run as; others may look into it."""
     folder = tempfile.mkdtemp(prefix=prefix)
@@ -198,9 +205,16 @@ class Postgres:
                          "the postmaster's children to end")
 
     def freeze(self):
-        """SIGSTOP of all its processes: its sockets stay open, nothing answers."""
+        """SIGSTOP of all its processes: its sockets stay open, nothing answers. A list of children that was
+        read while one of them ended, or was made, may lack others: it is read until all in it stand still."""
         os.kill(self.process.pid, signal.SIGSTOP)
-        self.signal_all(signal.SIGSTOP)
+
+        def all_stand():
+            pids = [self.process.pid, *self.children()]
+            self.signal_all(signal.SIGSTOP)
+            return pids == [self.process.pid, *self.children()] and all(state_of(pid) in "TZX" for pid in pids)
+
+        harness.wait_for(all_stand, 10, "the server's processes to stop")
 
     def thaw(self):
         self.signal_all(signal.SIGCONT)

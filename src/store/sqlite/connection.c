@@ -113,7 +113,7 @@ static int on_busy(void *userdata, int n) {
         waited_usec = now_usec - s->wait_usec;
         if (waited_usec >= WAIT_STRANGER_USEC)
                 sqlite_pause(WAIT_MAX_USEC);
-        else if (s->urgent || waited_usec >= WAIT_URGENT_USEC)
+        else if (waited_usec >= WAIT_URGENT_USEC)
                 sqlite_pause(WAIT_MIN_USEC);
         else
                 sqlite_pause(MIN(WAIT_MIN_USEC * (unsigned)(n + 1), WAIT_EARLY_USEC));
@@ -246,6 +246,7 @@ void sqlite_disconnect(SqliteSession *s) {
         if (s->db)
                 atomic_fetch_sub(&s->session.store->n_connected, 1);
         s->db = NULL;
+        store_hook_leave(&s->session);
         s->lost = false;
         s->wal_pages = 0;
 }

@@ -3,9 +3,9 @@
 /*
  * Statements, transactions and rows of a SQLite session.
  *
- * Who gets the write lock: clients' writers announce themselves in the host page (waiting) before
- * they try; the shipper and imports look there before each of their short transactions and let
- * them go first, but not for ever, so that a steady stream of clients cannot stop shipping.
+ * Who gets the write lock: all writers of the host queue for it (hooks: enter, leave), since the
+ * lock itself can only be tried for, which costs whoever tries seldom his turn. Clients' writers
+ * say besides that they wait, so that the shipper's transactions before them are short.
  *
  * Who moves the write-ahead log into the file: mostly the shipper and imports, since a checkpoint
  * takes milliseconds; a client's writer only when the log has grown long.
@@ -17,14 +17,10 @@
 #include "basic/clock.h"
 #include "store/sqlite/session.h"
 
-#define YIELD_USEC        20000ULL /* how long the shipper or an import lets clients go first */
-#define YIELD_LOOK_USEC   200u     /* between two looks whether they are done */
-#define LOG_PAGES         6000     /* of 4 KiB: the shipper and imports move them into the file */
-#define LOG_PAGES_CLIENT  16000    /* a client's writer does */
-#define POLITE_USEC       5000ULL  /* a write of the same session so recently makes it wait ... */
-#define POLITE_PAUSE_USEC 500u     /* ... so long when others want to write */
-#define SQL_SIZE          1024     /* bytes of a composed statement */
-#define ROWS_FIRST        128      /* rows of the first allocation of a list that may be longer */
+#define LOG_PAGES        6000  /* of 4 KiB: the shipper and imports move them into the file */
+#define LOG_PAGES_CLIENT 16000 /* a client's writer does */
+#define SQL_SIZE         1024  /* bytes of a composed statement */
+#define ROWS_FIRST       128   /* rows of the first allocation of a list that may be longer */
 
 /* ---- statements ---- */
 
@@ -143,11 +139,9 @@ static int run_plain(SqliteSession *s, SqliteStatement place, const char *sql) {
 
 /* ---- transactions ---- */
 
-void sqlite_rollback(SqliteSession *s) {
+static void roll_back(SqliteSession *s) {
         sqlite3_stmt *statement = NULL;
 
-        if (sqlite3_get_autocommit(s->db))
-                return;
         s->must_finish = true;
         /* Not sqlite_run(): the text of what went wrong before is the one to keep. */
         if (sqlite_statement(s, STMT_ROLLBACK, "ROLLBACK", &statement) < 0 ||
@@ -156,6 +150,12 @@ void sqlite_rollback(SqliteSession *s) {
         else
                 (void)sqlite3_reset(statement);
         s->must_finish = false;
+}
+
+void sqlite_rollback(SqliteSession *s) {
+        if (s->db && !sqlite3_get_autocommit(s->db))
+                roll_back(s);
+        store_hook_leave(&s->session);
 }
 
 int sqlite_begin_read(SqliteSession *s) {
@@ -172,39 +172,20 @@ void sqlite_end_read(SqliteSession *s) {
                 sqlite_rollback(s);
 }
 
-/* Were there any? */
-static bool yield_to_clients(SqliteSession *s) {
-        uint64_t end_usec;
-
-        if (store_hook_n_waiting(&s->session) == 0)
-                return false;
-        end_usec = clock_monotonic_usec() + YIELD_USEC;
-        do {
-                sqlite_pause(YIELD_LOOK_USEC);
-        } while (store_hook_n_waiting(&s->session) > 0 && clock_monotonic_usec() < end_usec &&
-                 !store_session_expired(&s->session));
-        return true;
-}
-
 static int begin(SqliteSession *s, SqliteWriter writer) {
         int r;
 
         r = sqlite_ready(s);
         if (r < 0)
                 return r;
-        s->urgent = writer != WRITER_CLIENT && yield_to_clients(s);
+        r = store_hook_enter(&s->session);
+        if (r < 0)
+                return r;
         s->writer = writer;
         r = run_plain(s, STMT_BEGIN_WRITE, "BEGIN IMMEDIATE");
-        s->urgent = false;
+        if (r < 0)
+                store_hook_leave(&s->session);
         return r;
-}
-
-/* A session that wrote just now would win the lock again and again, since it is awake and the
- * others sleep between their tries: it lets one of them go first. */
-static void be_polite(SqliteSession *s) {
-        if (s->wrote_usec != 0 && store_hook_n_waiting(&s->session) > 0 &&
-            clock_monotonic_usec() - s->wrote_usec < POLITE_USEC)
-                sqlite_pause(POLITE_PAUSE_USEC);
 }
 
 int sqlite_begin_write(SqliteSession *s, SqliteWriter writer) {
@@ -216,10 +197,8 @@ int sqlite_begin_write(SqliteSession *s, SqliteWriter writer) {
                 store_session_set_error(&s->session, "only imports may be part of a load");
                 return -EINVAL;
         }
-        if (writer == WRITER_CLIENT) {
-                be_polite(s);
+        if (writer == WRITER_CLIENT)
                 store_hook_waiting(&s->session, 1);
-        }
         r = begin(s, writer);
         if (r < 0 && writer == WRITER_CLIENT)
                 store_hook_waiting(&s->session, -1);
@@ -237,14 +216,30 @@ static int commit(SqliteSession *s, const Slice *codes, size_t n) {
         return r;
 }
 
-/* Failures are of no interest: the log stays longer and the next commit tries again. */
+/* -EBUSY: somebody else is at it. */
+static int move_log(SqliteSession *s) {
+        int rc = sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+
+        return rc == SQLITE_OK ? 0 : sqlite_fail(s, rc);
+}
+
+/*
+ * The log begins again at its start only when all of it has been moved. Beside writers without a
+ * pause that never is so: it would grow for as long as they go on, and cutting it would block them.
+ * So most of it is moved beside them, and what came meanwhile, a few pages, while it is this
+ * session's turn.
+ * Failures are of no interest: the log stays longer and the next commit tries again.
+ */
 static void checkpoint(SqliteSession *s) {
         int limit = s->writer == WRITER_CLIENT ? LOG_PAGES_CLIENT : LOG_PAGES;
 
         if (s->wal_pages < limit)
                 return;
-        (void)sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
         s->wal_pages = 0;
+        if (move_log(s) < 0 || store_hook_enter(&s->session) < 0)
+                return;
+        (void)move_log(s);
+        store_hook_leave(&s->session);
 }
 
 int sqlite_end_write(SqliteSession *s, int result, const Slice *codes, size_t n) {
@@ -255,10 +250,8 @@ int sqlite_end_write(SqliteSession *s, int result, const Slice *codes, size_t n)
         if (result == 0)
                 result = commit(s, codes, n);
         sqlite_rollback(s);
-        if (s->writer == WRITER_CLIENT) {
+        if (s->writer == WRITER_CLIENT)
                 store_hook_waiting(&s->session, -1);
-                s->wrote_usec = clock_monotonic_usec();
-        }
         if (result == 0)
                 checkpoint(s);
         return result;

@@ -91,8 +91,6 @@ typedef struct SqliteSession {
         sqlite3_stmt *statements[STMT_N];
         uint64_t limit_usec; /* CLOCK_MONOTONIC at which sqlite3 gives up; 0: never */
         uint64_t wait_usec;  /* CLOCK_MONOTONIC since when it waits for a lock */
-        uint64_t wrote_usec; /* CLOCK_MONOTONIC of the end of its last write for a client */
-        bool urgent;         /* has waited already: tries for the lock as often as may be */
         int wal_pages;       /* in the write-ahead log after the last commit */
         SqliteWriter writer; /* of the write transaction that is open */
         bool must_finish;    /* inside COMMIT or ROLLBACK: do not interrupt */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Counts of visits, waiting for them, the shipper's sleep and turn. */
+/* Counts of visits, waiting for them, the shipper's sleep. */
 
 #include "host-test.h"
 
@@ -155,26 +155,6 @@ static void test_wake_before_the_sleep_is_kept(void **state) {
         assert_true(clock_monotonic_usec() - begin >= 10 * USEC_PER_MSEC);
 }
 
-/* ---- the turn ---- */
-
-static void test_one_shipper_at_a_time(void **state) {
-        Fixture *f = *state;
-        _cleanup_(host_page_free_p) HostPage *one = open_page(f);
-        HostPage *two = open_page(f);
-
-        assert_true(host_page_try_ship_turn(two));
-        assert_false(host_page_try_ship_turn(two));
-        assert_false(host_page_try_ship_turn(one));
-        host_page_end_ship_turn(two);
-        assert_true(host_page_try_ship_turn(one));
-        assert_false(host_page_try_ship_turn(two));
-        host_page_end_ship_turn(one);
-        assert_true(host_page_try_ship_turn(two));
-        (void)host_page_free(two); /* it dies with its holder */
-        assert_true(host_page_try_ship_turn(one));
-        host_page_end_ship_turn(one);
-}
-
 /* ---- in a new page ---- */
 
 static void test_numbers_go_along_to_a_new_page(void **state) {
@@ -225,7 +205,6 @@ int main(void) {
                 TEST_IN_FOLDER(test_waiting_writers),
                 TEST_IN_FOLDER(test_sleep_ends_in_time),
                 TEST_IN_FOLDER(test_wake_before_the_sleep_is_kept),
-                TEST_IN_FOLDER(test_one_shipper_at_a_time),
                 TEST_IN_FOLDER(test_numbers_go_along_to_a_new_page),
         };
 

@@ -11,6 +11,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "host/gate.h"
+
 #define N_LINKS    8u
 #define N_PLAYERS  4u
 #define SPAN_USEC  (1 * USEC_PER_SEC)
@@ -237,15 +239,16 @@ static void *run_loop(void *userdata) {
 
 static void *run_shipper(void *userdata) {
         Shared *s = userdata;
+        void *pass;
 
         while (!stopped(s)) {
                 host_slot_wait(s->slot, 100);
-                if (!host_page_try_ship_turn(s->page))
+                if (host_gate_enter(s->page, 0, &pass) < 0)
                         continue;
                 host_slot_shipped(s->slot, 1);
                 s->shipped++;
                 (void)host_page_n_waiting(s->page);
-                host_page_end_ship_turn(s->page);
+                host_gate_leave(pass);
         }
         return NULL;
 }

@@ -126,36 +126,6 @@ static void test_gets_the_lock_when_it_is_free(void **state) {
         lock_close(&l);
 }
 
-static unsigned always_one(void *userdata) {
-        unsigned *n_asked = userdata;
-
-        (*n_asked)++;
-        return 1;
-}
-
-/* An import that let clients go first tries as often as they do from its first try on. */
-static void test_import_waits_too(void **state) {
-        Place *place = *state;
-        unsigned n_asked = 0;
-        const StoreHooks hooks = {.userdata = &n_asked, .n_waiting = always_one};
-        StoreUserRow row = {.user = {.username = S("x"), .email = S("x")}};
-        StoreSession *session = NULL;
-        Release release;
-        pthread_t thread;
-        Locked l;
-
-        lock_open(&l, place, "BEGIN IMMEDIATE");
-        assert_int_equal(store_session_new(l.store, &hooks, &session), 0);
-        release = (Release){l.holder, session, 40000};
-        assert_int_equal(pthread_create(&thread, NULL, release_thread, &release), 0);
-        assert_int_equal(store_users_import(session, &row, 1), 0);
-        assert_int_equal(row.result, STORE_OK);
-        assert_true(n_asked > 1);
-        assert_int_equal(pthread_join(thread, NULL), 0);
-        (void)store_session_free(session);
-        lock_close(&l);
-}
-
 /* Not even reading is possible: an exclusive lock in a file that had no log yet. */
 static void test_connecting_to_an_exclusively_locked_file(void **state) {
         Place *place = *state;
@@ -369,7 +339,6 @@ int main(void) {
                         PLACE_TEST(test_busy_at_the_deadline),
                         PLACE_TEST(test_breaker_beside_a_locked_file),
                         PLACE_TEST(test_gets_the_lock_when_it_is_free),
-                        PLACE_TEST(test_import_waits_too),
                         PLACE_TEST(test_connecting_to_an_exclusively_locked_file),
                         PLACE_TEST(test_connection_takes_no_longer_than_allowed),
                         PLACE_TEST(test_long_read_is_interrupted),
