@@ -199,6 +199,7 @@ void job_check_visits(Manager *manager, uint64_t now_usec) {
 
 static void begin_redirect(Job *job) {
         Manager *manager = job->manager;
+        int r;
 
         if (front_redirect_cached(&manager->front, job->exchange, job->match.code)) {
                 http_exchange_done(job->exchange);
@@ -209,8 +210,10 @@ static void begin_redirect(Job *job) {
                         .code = job->match.code,
                         .deadline_usec = job->deadline_usec,
         };
-        if (resolver_push(manager->resolver, &job->lookup) < 0) {
-                metric_add(manager->metrics, METRIC_QUEUE_REJECTIONS, 1);
+        r = resolver_push(manager->resolver, &job->lookup);
+        if (r < 0) {
+                if (r == -ENOBUFS)
+                        metric_add(manager->metrics, METRIC_QUEUE_REJECTIONS, 1);
                 front_redirect_error(job->exchange, 503, problem_generic_text(503));
                 http_exchange_done(job->exchange);
                 return;
@@ -437,7 +440,10 @@ static void expire_list(ListNode *list, uint64_t now_usec) {
                 /* An import may have waited for others all the time: that says nothing. */
                 if (!is_import(job))
                         store_note_hang(job->manager->store);
-                http_exchange_abandon(job->exchange);
+                if (job->match.route->flags & HTTP_ROUTE_REDIRECT)
+                        front_redirect_abandon(job->exchange);
+                else
+                        http_exchange_abandon(job->exchange, SLICE_NONE);
         }
 }
 

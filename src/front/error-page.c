@@ -4,6 +4,7 @@
 
 #include "basic/number.h"
 #include "front/front.h"
+#include "model/problem.h"
 
 /* The q of one element's parameters in thousandths; 1000 when there is none. */
 static unsigned quality(Slice parameters) {
@@ -50,6 +51,16 @@ static bool prefers_html(Slice accept) {
         return html > json;
 }
 
+static void append_page(Buffer *body, int status, const char *text) {
+        buffer_printf(body,
+                      "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\">\n"
+                      "<meta name=\"viewport\" content=\"width=device-width\">\n"
+                      "<title>%s</title>\n<style>body{font:1.2em sans-serif;margin:20vh auto;"
+                      "max-width:30em;text-align:center}</style>\n<h1>%d</h1>\n<p>%s</p>\n</"
+                      "html>\n",
+                      text, status, text);
+}
+
 void front_redirect_error(HttpExchange *exchange, int status, const char *text) {
         HttpResponse *response = &exchange->response;
 
@@ -64,11 +75,14 @@ void front_redirect_error(HttpExchange *exchange, int status, const char *text) 
                 return;
         }
         response->content_type = SLICE("text/html; charset=utf-8");
-        buffer_printf(&response->body,
-                      "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\">\n"
-                      "<meta name=\"viewport\" content=\"width=device-width\">\n"
-                      "<title>%s</title>\n<style>body{font:1.2em sans-serif;margin:20vh auto;"
-                      "max-width:30em;text-align:center}</style>\n<h1>%d</h1>\n<p>%s</p>\n</"
-                      "html>\n",
-                      text, status, text);
+        append_page(&response->body, status, text);
+}
+
+void front_redirect_abandon(HttpExchange *exchange) {
+        Buffer page = BUFFER_EMPTY;
+
+        if (prefers_html(exchange->request.known[HTTP_FIELD_ACCEPT]))
+                append_page(&page, 503, problem_generic_text(503));
+        http_exchange_abandon(exchange, page.failed ? SLICE_NONE : buffer_slice(&page));
+        buffer_done(&page);
 }

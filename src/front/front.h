@@ -65,6 +65,8 @@ void front_count_hits(Front *front);
 
 /* A 404 or 503 of a redirect: JSON, or a small page when Accept prefers text/html. */
 void front_redirect_error(HttpExchange *exchange, int status, const char *text);
+/* Its deadline passed while the resolver has it: 503 now, for people or programs like the above. */
+void front_redirect_abandon(HttpExchange *exchange);
 
 /* Takes one of the client's budget; false: there is none left, and the exchange has its 429. With a
  * token it is the token's budget, not its address'. token: NULL, or 16 bytes of its digest. */

@@ -271,7 +271,7 @@ void http_exchange_done(HttpExchange *public) {
         exchange_free(exchange);
 }
 
-void http_exchange_abandon(HttpExchange *public) {
+void http_exchange_abandon(HttpExchange *public, Slice page) {
         Exchange *exchange = CONTAINER_OF(public, Exchange, public);
         HttpServer *server = exchange->server;
         HttpConn *conn = exchange->conn;
@@ -281,7 +281,10 @@ void http_exchange_abandon(HttpExchange *public) {
         if (server->ops.answered)
                 server->ops.answered(server->ops.userdata, public, 503,
                                      clock_monotonic_usec() - exchange->read_usec);
-        conn_refuse(conn, 503, NULL);
+        if (page.len > 0)
+                conn_refuse_page(conn, 503, page);
+        else
+                conn_refuse(conn, 503, NULL);
         conn->exchange = NULL;
         exchange->conn = NULL;
         if (!list_linked(&conn->again))

@@ -7,7 +7,7 @@
 #include "http/private.h"
 #include "model/problem.h"
 
-#define REFUSAL_MAX 1024u /* bytes of a refusal, head and body */
+#define REFUSAL_MAX 1024u /* bytes of a refusal's head */
 
 static const struct {
         int status;
@@ -52,28 +52,41 @@ Slice http_status_line(int status) {
         return SLICE("HTTP/1.1 500 Internal Server Error\r\n");
 }
 
-void conn_refuse_as(HttpConn *conn, int status, const char *text, Slice request_id) {
+static void refuse_with(HttpConn *conn, int status, Slice request_id, Slice type, Slice body) {
         Slice line = http_status_line(status), date = http_server_date(conn->server);
         bool is_head = conn->exchange && conn->exchange->head.method == HTTP_HEAD;
-        char body[256], *p;
+        size_t room = REFUSAL_MAX + body.len;
+        char *p;
         int n;
 
         conn->closing = true;
         conn->too_large = status == 413;
-        (void)snprintf(body, sizeof body, "{\"error\":\"%s\"}\n",
-                       text ? text : problem_generic_text(status));
-        p = conn_reserve(conn, REFUSAL_MAX);
+        p = conn_reserve(conn, room);
         if (!p)
                 return;
-        n = snprintf(p, REFUSAL_MAX,
-                     "%.*s%.*sContent-Length: %zu\r\nContent-Type: application/json\r\n"
+        n = snprintf(p, room,
+                     "%.*s%.*sContent-Length: %zu\r\nContent-Type: %.*s\r\n"
                      "X-Request-Id: %.*s\r\nX-Content-Type-Options: nosniff\r\n"
-                     "%sConnection: close\r\n\r\n%s",
-                     SLICE_ARG(line), SLICE_ARG(date), strlen(body), SLICE_ARG(request_id),
-                     status == 503 ? "Retry-After: 1\r\n" : "", is_head ? "" : body);
-        CHECK(n > 0 && (size_t)n < REFUSAL_MAX);
+                     "%sConnection: close\r\n\r\n%.*s",
+                     SLICE_ARG(line), SLICE_ARG(date), body.len, SLICE_ARG(type),
+                     SLICE_ARG(request_id), status == 503 ? "Retry-After: 1\r\n" : "",
+                     is_head ? 0 : (int)body.len, body.data);
+        CHECK(n > 0 && (size_t)n < room);
         conn->out_len += (size_t)n;
         conn->server->out.len += (size_t)n;
+}
+
+void conn_refuse_as(HttpConn *conn, int status, const char *text, Slice request_id) {
+        char body[256];
+
+        (void)snprintf(body, sizeof body, "{\"error\":\"%s\"}\n",
+                       text ? text : problem_generic_text(status));
+        refuse_with(conn, status, request_id, SLICE("application/json"), slice_from_string(body));
+}
+
+void conn_refuse_page(HttpConn *conn, int status, Slice page) {
+        refuse_with(conn, status, conn->exchange->public.request.request_id,
+                    SLICE("text/html; charset=utf-8"), page);
 }
 
 void conn_refuse(HttpConn *conn, int status, const char *text) {

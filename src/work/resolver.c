@@ -318,7 +318,16 @@ Resolver *resolver_free(Resolver *resolver) {
         return NULL;
 }
 
+/* Any thread: looks at what does not change, and at the page. */
+static bool is_hopeless(const Resolver *resolver, Slice code) {
+        return !store_is_up(resolver->options.store) && !resolver->options.redis &&
+               host_page_quiet_usec(resolver->options.page, host_counter(code)) >=
+                               MOVED_LATELY_USEC;
+}
+
 int resolver_push(Resolver *resolver, Lookup *lookup) {
+        if (UNLIKELY(is_hopeless(resolver, lookup->code)))
+                return -EHOSTDOWN;
         return inbox_push(resolver->inbox, &lookup->node);
 }
 

@@ -75,6 +75,9 @@ def mount_as(*command, back):
 WHY_NO_DISK = faults.why_no_disk() if os.environ.get("SHORTENER_TEST_UNSHARED") or os.geteuid() else None
 
 
+AT_ONCE = 0.2 * harness.SLOW  # seconds
+
+
 class Frozen(unittest.TestCase):
     def start(self, state=None):
         self.service = harness.Service(state=state)
@@ -124,6 +127,14 @@ class Frozen(unittest.TestCase):
                 found.append((method, path, answer.status, time.monotonic() - start))
                 if answer.status == 503 and answer.headers["Retry-After"] is None:
                     found.append((method, path, "503 without Retry-After", 0))
+            found.append(self.as_browser("/nosuch2"))
+
+    def as_browser(self, path):
+        """A redirect that nobody has cached, for a person."""
+        start = time.monotonic()
+        answer = self.one.get(path, headers={"Accept": "text/html,*/*;q=0.8"})
+        status = answer.status if "text/html" in answer.headers["Content-Type"] else "no page"
+        return "GET", path, status, time.monotonic() - start
 
     def run_away(self, name, away, reads_may_go_on=False):
         before = self.measure(0.5)
@@ -139,6 +150,10 @@ class Frozen(unittest.TestCase):
             if not reads_may_go_on:
                 harness.wait_for(lambda: self.one.get("/health").json ==
                                  {"database": "disconnected", "status": "degraded"}, 3, "/health to tell it")
+                # The breaker is open: who cannot be answered is told at once, whatever the probe waits for.
+                at_once = [self.as_browser("/nosuch2") for _ in range(20)]
+                self.assertEqual({one[2] for one in at_once}, {503})
+                self.assertLess(max(one[3] for one in at_once), AT_ONCE)
         longest = max(f[3] for f in found)
         statuses = sorted({(f[0], f[2]) for f in found}, key=str)
         harness.wait_for(lambda: self.one.post("/urls", {"url": "https://example.com/again"}).status == 201, 10,
