@@ -376,6 +376,11 @@ static int open_session(Ctl *ctl, unsigned how) {
         if (r == -EINVAL) {
                 return unknown_store(ctl->options.store.url);
         }
+        if (r == -ELIBACC) {
+                ctl_error("libpq.so.5",
+                          "it cannot be loaded: install libpq5 (Debian) or libpq (Fedora)");
+                return EXIT_FAILED;
+        }
         if (r < 0)
                 return ctl_store_failed(ctl, r);
         r = store_session_new(ctl->store, ctl_hooks(ctl, how), &ctl->session);

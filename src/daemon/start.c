@@ -147,6 +147,9 @@ static int start_store(Manager *manager) {
         _cleanup_(store_session_free_p) StoreSession *session = NULL;
         int r = store_new(manager->options.store.url, &options, &manager->store);
 
+        if (r == -ELIBACC)
+                return fail(EXIT_FAILURE, "libpq.so.5",
+                            "cannot be loaded: install libpq5 (Debian) or libpq (Fedora)");
         if (r < 0)
                 return fail(EXIT_CONFIG, "[Store] URL=", strerror(-r));
         if (manager->options.events.keep_usec > 0 && !store_can_drop(manager->store))

@@ -128,8 +128,8 @@ HttpServer *http_conn_server(const HttpConn *conn);
  * then freed). Loop thread. Outside a turn http_server_flush() must follow. */
 void http_exchange_done(HttpExchange *exchange);
 /* A deadline passed while a worker still has the exchange: answers 503 now, with this page of HTML,
- * or, SLICE_NONE, with the usual JSON, without touching its response. The exchange stays out and must still come back by http_exchange_done(), which then
- * only frees it. */
+ * or, SLICE_NONE, with the usual JSON, without touching its response. The exchange stays out and
+ * must still come back by http_exchange_done(), which then only frees it. */
 void http_exchange_abandon(HttpExchange *exchange, Slice page);
 /* false: the client is known to have gone, or has had its 503: nobody waits for the answer. */
 bool http_exchange_connected(const HttpExchange *exchange);

@@ -79,7 +79,7 @@ typedef struct StoreOptions {
 
 /* url: "sqlite:/path", "postgresql://..." or "postgres://..." as libpq has them, or "fake:" (in
  * memory, tests). Opens no connection yet.
- * -EINVAL: the URL names no known store. */
+ * -EINVAL: the URL names no known store. -ELIBACC: libpq, which it needs, cannot be loaded. */
 int store_new(const char *url, const StoreOptions *options, Store **ret) _must_check_;
 Store *store_free(Store *store); /* after its last session */
 DEFINE_CLEANUP(Store, store_free)

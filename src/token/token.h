@@ -28,7 +28,7 @@ bool token_checksum_good(Slice text);
  * characters. */
 bool token_of_field(Slice field, Slice *ret);
 
-/* -ENOMEM: libcrypto has none. */
+/* -ENOMEM: libcrypto has none. -ELIBACC: it is not there. */
 int token_digest(Slice text, uint8_t ret[TOKEN_DIGEST_SIZE]) _must_check_;
 
 /* In a time that does not tell how much of them is equal. */

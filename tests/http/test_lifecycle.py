@@ -131,6 +131,15 @@ class Lifecycle(unittest.TestCase):
         one.start()
         self.assertEqual(one.get(f"/urls/{url['id']}/stats").json["redirect_count"], 10)
 
+    def test_libraries_that_are_not_needed_are_not_loaded(self):
+        one = self.service.start()
+
+        def loads(name):
+            with open(f"/proc/{one.process.pid}/maps") as file:
+                return name in file.read()
+        self.assertEqual(one.get("/health").status, 200)
+        self.assertFalse(loads("libpq.so") or loads("libcrypto.so") or loads("libldap"))
+
     def test_reload(self):
         one = self.service.start()
         with open(self.service.config, "w") as file:

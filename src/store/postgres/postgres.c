@@ -16,6 +16,9 @@ static int pg_open(Store *store) {
         PgStore *pg;
         int r;
 
+        r = libpq_load();
+        if (r < 0)
+                return r;
         pg = calloc(1, sizeof(*pg));
         if (!pg)
                 return -ENOMEM;

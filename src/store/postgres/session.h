@@ -12,11 +12,10 @@
  * first. Parameters and results travel in binary form: numbers as 8 bytes, texts as they are.
  */
 
-#include <libpq-fe.h>
-
 #include "basic/buffer.h"
 #include "basic/hash.h"
 #include "store/ops.h"
+#include "store/postgres/libpq.h"
 #include "store/schema/schema.h"
 
 /* A name for each statement that a session prepares at its first use. */
