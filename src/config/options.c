@@ -41,7 +41,9 @@ const ConfigOption options_table[] = {
                                 .reloadable = true,
                                 .check = option_check_base_url,
                                 .allowed = "http://HOST or https://HOST, without ? and #",
-                                .help = "How short URLs are shown; empty: as the request named us",
+                                .help = "Where people find this service: no link may lead there; "
+                                        "its "
+                                        "certificate is watched",
                 },
                 {
                                 .section = "Server",

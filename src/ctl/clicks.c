@@ -150,6 +150,29 @@ static void verify_json(Buffer *out, const Verify *verify) {
         buffer_printf(out, "],\"total_drift\":%" PRId64 "}\n", verify->audit.total_drift);
 }
 
+static void verify_verdict(Buffer *out, const Verify *verify) {
+        StoreOffset sum = {.rows = 0};
+
+        if (!verify->sound) {
+                buffer_append(out, SLICE("DRIFT: the figures above do not agree.\n"));
+                return;
+        }
+        for (size_t i = 0; i < verify->n_spools; i++) {
+                sum.shed += verify->spools[i].offset.shed;
+                sum.bad += verify->spools[i].offset.bad;
+                sum.damaged += verify->spools[i].offset.damaged;
+        }
+        if (sum.shed + sum.bad + sum.damaged == 0) {
+                buffer_append(out, SLICE("No visit was lost or counted twice.\n"));
+                return;
+        }
+        buffer_printf(out,
+                      "No visit was counted twice; %" PRIu64 " are not in the store: %" PRIu64
+                      " shed while the spool was full, %" PRIu64 " refused by the store and kept "
+                      "beside the spool, %" PRIu64 " damaged on the disk.\n",
+                      sum.shed + sum.bad + sum.damaged, sum.shed, sum.bad, sum.damaged);
+}
+
 static void verify_lines(Buffer *out, const Verify *verify) {
         Buffer lines = BUFFER_EMPTY;
 
@@ -172,8 +195,7 @@ static void verify_lines(Buffer *out, const Verify *verify) {
         buffer_printf(out,
                       "links whose total is off: %" PRId64 "; list counters off by: %" PRId64 "\n",
                       verify->audit.total_drift, verify->audit.list_drift);
-        buffer_append(out, verify->sound ? SLICE("No visit was lost or counted twice.\n")
-                                         : SLICE("DRIFT: the figures above do not agree.\n"));
+        verify_verdict(out, verify);
 }
 
 int verb_clicks_verify(Ctl *ctl) {

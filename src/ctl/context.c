@@ -360,9 +360,12 @@ static int open_session(Ctl *ctl, unsigned how) {
                         .create = (how & CTL_CREATE) != 0,
                         .unprepared = !ctl->options.store.prepared,
         };
+        const char *url = ctl->options.store.url;
         int r;
 
-        if (!options.create && ctl_sqlite_missing(ctl)) {
+        if (how & CTL_TRY && ctl_sqlite_missing(ctl)) {
+                url = "fake:";
+        } else if (!options.create && ctl_sqlite_missing(ctl)) {
                 ctl_error(ctl->options.store.url, "the file is not there: run \"shortenerctl db "
                                                   "init\" to make it, or say which with --store=");
                 return EXIT_CONFIG;
@@ -372,7 +375,7 @@ static int open_session(Ctl *ctl, unsigned how) {
                                                   "service's user");
                 return EXIT_FAILED;
         }
-        r = store_new(ctl->options.store.url, &options, &ctl->store);
+        r = store_new(url, &options, &ctl->store);
         if (r == -EINVAL) {
                 return unknown_store(ctl->options.store.url);
         }

@@ -22,6 +22,7 @@ typedef enum CtlAccess {
         CTL_READ = 0,
         CTL_WRITE = 1 << 0,      /* by way of the host page */
         CTL_CREATE = 1 << 1,     /* SQLite: makes a missing file */
+        CTL_TRY = 1 << 4,        /* makes no file: a missing one is played by a store in memory */
         CTL_ANY_SCHEMA = 1 << 2, /* the verb looks at the schema itself */
         CTL_BACKGROUND = 1 << 3, /* many rows: writers that clients wait for go first */
 } CtlAccess;

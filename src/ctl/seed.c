@@ -244,7 +244,8 @@ int verb_seed(Ctl *ctl) {
 
         r = open_files(&seed);
         if (r == EXIT_DONE)
-                r = ctl_open(ctl, CTL_WRITE | CTL_CREATE);
+                r = ctl_open(ctl, command_flag(&ctl->command, "dry-run") ? CTL_WRITE | CTL_TRY
+                                                                         : CTL_WRITE | CTL_CREATE);
         if (r == EXIT_DONE)
                 r = load(&seed);
         if (r == EXIT_DONE)

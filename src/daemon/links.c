@@ -61,18 +61,25 @@ static void apply_policy(Manager *manager) {
         manager->front.blocklists = manager->blocklists;
 }
 
-static int open_blocklists(Manager *manager) {
-        char **files = manager->options.links.blocklist;
+static int open_blocklists(char **files, Blocklists **ret) {
         size_t bad = 0;
         int r;
 
         if (!files[0])
                 return 0;
-        r = blocklists_new(files, &manager->blocklists, &bad);
+        r = blocklists_new(files, ret, &bad);
         if (r < 0)
                 log_error("[Links] Blocklist=: %s: %s", files[bad] ? files[bad] : "start",
                           strerror(-r));
         return r;
+}
+
+int manager_check_links(const Options *options) {
+        Blocklists *blocklists = NULL;
+        int r = open_blocklists(options->links.blocklist, &blocklists);
+
+        (void)blocklists_free(blocklists);
+        return r < 0 ? EXIT_CONFIG : EXIT_SUCCESS;
 }
 
 int manager_start_links(Manager *manager) {
@@ -82,7 +89,7 @@ int manager_start_links(Manager *manager) {
                 log_error("start: %s", strerror(-r));
                 return EXIT_FAILURE;
         }
-        if (open_blocklists(manager) < 0)
+        if (open_blocklists(manager->options.links.blocklist, &manager->blocklists) < 0)
                 return EXIT_CONFIG;
         apply_policy(manager);
         return 0;

@@ -7,6 +7,7 @@
 #include "daemon/manager.h"
 #include "daemon/openapi.h"
 #include "sys/fd.h"
+#include "sys/log.h"
 
 #ifndef SHORTENER_CONFIG_FILE
 # define SHORTENER_CONFIG_FILE "/etc/shortener/shortener.conf"
@@ -53,6 +54,9 @@ int main(int argc, char **argv) {
                 return program_bad_config(&program, error);
         if (arguments.check_config || arguments.dump_config) {
                 status = EXIT_SUCCESS;
+                log_open(program.name, arguments.log_format, LOG_ERR);
+                if (arguments.check_config)
+                        status = manager_check_links(&manager.options);
                 if (arguments.dump_config)
                         status = program_dump(&program, options_table, n_options, &manager.options);
                 config_free(options_table, n_options, &manager.options);

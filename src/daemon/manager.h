@@ -107,6 +107,7 @@ void job_check_visits(Manager *manager, uint64_t now_usec);
 /* links.c: what [Links] says of targets, at start (0, or an exit status with the reason logged) and
  * at a reload. */
 int manager_start_links(Manager *manager);
+int manager_check_links(const Options *options); /* --check-config: can the lists be read? */
 void manager_reload_links(Manager *manager);
 void manager_watch_links(Manager *manager);
 void manager_collect_links(Manager *manager);

@@ -63,7 +63,11 @@ static int find_spool_directory(Manager *manager) {
         } else
                 return fail(EXIT_CONFIG, "[Clicks] Directory=",
                             "not set, and there is no $STATE_DIRECTORY to put the spool in");
-        return manager->spool_directory ? 0 : fail(EXIT_FAILURE, "start", strerror(ENOMEM));
+        if (!manager->spool_directory)
+                return fail(EXIT_FAILURE, "start", strerror(ENOMEM));
+        if (strlen(manager->spool_directory) >= HOST_DIRECTORY_SIZE)
+                return fail(EXIT_CONFIG, "[Clicks] Directory=", "its path has over 255 bytes");
+        return 0;
 }
 
 /* ---- parts ---- */

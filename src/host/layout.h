@@ -25,7 +25,7 @@
 #define PAGE_LAYOUT    1u
 #define PAGE_NAMES_MAX 16u        /* counters that a writer can name */
 #define PAGE_NAMES_ALL UINT32_MAX /* PageNames.n: any link may change */
-#define PAGE_DIRECTORY 256u       /* bytes of a spool folder's path with its NUL */
+#define PAGE_DIRECTORY HOST_DIRECTORY_SIZE
 #define PAGE_GATE_KIND \
  (1u << 16 | (uint32_t)sizeof(pthread_mutex_t)) /* a robust mutex that inherits */
 #define PAGE_NAME_WORDS (HOST_NAME_SIZE / 8u)

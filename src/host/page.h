@@ -16,10 +16,11 @@
 
 #include "basic/slice.h"
 
-#define HOST_COUNTERS  65536u
-#define HOST_SLOTS     64u
-#define HOST_WRITERS   64u /* named writers per slot; a worker uses its index */
-#define HOST_NAME_SIZE 32u /* bytes of an instance's name with its NUL */
+#define HOST_COUNTERS       65536u
+#define HOST_SLOTS          64u
+#define HOST_WRITERS        64u  /* named writers per slot; a worker uses its index */
+#define HOST_NAME_SIZE      32u  /* bytes of an instance's name with its NUL */
+#define HOST_DIRECTORY_SIZE 256u /* bytes of a spool folder's path with its NUL */
 
 typedef struct HostPage HostPage;
 typedef struct HostSlot HostSlot; /* one process' place in the page */
@@ -75,7 +76,7 @@ typedef struct HostSlotInfo {
         bool used;  /* holds a name */
         bool alive; /* its lock is held */
         char name[HOST_NAME_SIZE];
-        char directory[256]; /* its spool folder */
+        char directory[HOST_DIRECTORY_SIZE]; /* its spool folder */
         uint64_t appended; /* visits written to its spools, counted since the slot's name was first
                               claimed */
         uint64_t shipped;  /* of these, how many are in the store (or counted as shed, bad, damaged)

@@ -61,6 +61,8 @@ class Seed(Case):
         self.assertEqual(self.json("user", "add", "bert", "bert@example.com")["id"], 402)
 
     def test_dry_run_changes_nothing(self):
+        self.assertEqual(self.ctl("seed", "--dry-run", SEED), LOADED.replace("Loaded", "Would load"))
+        self.assertFalse(os.path.exists(self.path("store.db")), "a dry run made the store")
         self.init()
         self.assertEqual(self.ctl("seed", "--dry-run", SEED), LOADED.replace("Loaded", "Would load"))
         self.assertEqual(self.totals(), (0, 0, 0))

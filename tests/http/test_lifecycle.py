@@ -172,6 +172,11 @@ class Lifecycle(unittest.TestCase):
         self.assertEqual(run("--set=Server.NoSuch=1", "--check-config").returncode, 78)
         self.assertEqual(run("--config=/nonexistent/file", "--check-config").returncode, 78)
         self.assertEqual(run("--check-config").returncode, 0)
+        blocklist = run("--set=Links.Blocklist=/nonexistent/file", "--check-config")
+        self.assertEqual((blocklist.returncode, blocklist.stderr),
+                         (78, "shortenerd: [Links] Blocklist=: /nonexistent/file: No such file or directory\n"))
+        long_path = run("--set=Clicks.Directory=/" + "a" * 255)
+        self.assertEqual((long_path.returncode, "255 bytes" in long_path.stderr), (78, True), long_path.stderr)
         self.assertIn("Workers=4", run("--dump-config").stdout)
         self.assertIn("Workers=7", run("--dump-config", SHORTENER_SERVER_WORKERS="7").stdout)
         self.assertRegex(run("--version").stdout, r"^shortenerd \d+\.\d+\.\d+\n$")

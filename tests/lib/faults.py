@@ -300,6 +300,9 @@ class Audit:
             test.assertEqual((after - first, n_rows), (n_rows + shed + bad + damaged, found))
         verify = self.service.ctl("clicks", "verify", check=False)
         test.assertEqual(verify.returncode, 0, verify.stdout + verify.stderr)
+        complete = self.shed + self.bad + self.damaged == 0
+        test.assertIn("No visit was lost or counted twice.\n" if complete else
+                      f"{self.shed + self.bad + self.damaged} are not in the store", verify.stdout)
         return self
 
     def check_nothing_lost(self, test, answered):
