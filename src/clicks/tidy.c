@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * The store's chores, a step of each at a time, so that writers get in between: while there is more
- * to do the next call goes on, then there is a pause. Runs on the shipper's thread.
+ * The store's chores, in short steps, so that writers get in between, and for a tenth of a second
+ * at a time, so that shipping goes on: while there is more to do the next call goes on, then there
+ * is a pause. Runs on the shipper's thread.
  */
 
 #include "clicks/tidy.h"
@@ -10,8 +11,10 @@
 #include "basic/clock.h"
 
 #define PAUSE_USEC    (600 * USEC_PER_SEC)
-#define DEADLINE_USEC (60 * USEC_PER_SEC) /* dropping a day counts it first */
-#define KEYS_USEC     (5 * USEC_PER_SEC)
+#define DEADLINE_USEC (5 * USEC_PER_SEC) /* of a step */
+/* Steps of dropping visits: so long at a time, a tenth of what the shipper has. */
+#define EVENTS_USEC (100 * USEC_PER_MSEC)
+#define STEPS_MAX   50u
 
 /* Seconds since the epoch; 0: nothing is too old. */
 static int64_t before(uint64_t keep_usec) {
@@ -19,12 +22,18 @@ static int64_t before(uint64_t keep_usec) {
 }
 
 static void tidy_events(Tidy *tidy, StoreSession *session, uint64_t now_usec) {
-        bool more = false;
+        uint64_t now = now_usec;
+        bool more = true;
 
         if (!tidy->events || now_usec < tidy->events_due_usec)
                 return;
-        store_session_deadline(session, now_usec + DEADLINE_USEC);
-        if (store_events_tidy(session, before(tidy->keep_events_usec), &more) == 0 && !more)
+        for (unsigned i = 0; more && i < STEPS_MAX && now - now_usec < EVENTS_USEC; i++) {
+                store_session_deadline(session, now + DEADLINE_USEC);
+                if (store_events_tidy(session, before(tidy->keep_events_usec), &more) != 0)
+                        return;
+                now = clock_monotonic_usec();
+        }
+        if (!more)
                 tidy->events_due_usec = now_usec + PAUSE_USEC;
 }
 
@@ -44,7 +53,7 @@ static void tidy_keys(Tidy *tidy, StoreSession *session, uint64_t now_usec) {
 
         if (now_usec < tidy->keys_due_usec)
                 return;
-        store_session_deadline(session, now_usec + KEYS_USEC);
+        store_session_deadline(session, now_usec + DEADLINE_USEC);
         if (store_keys_tidy(session, now_sec, &more) == 0 && !more)
                 tidy->keys_due_usec = now_usec + PAUSE_USEC;
 }

@@ -111,6 +111,8 @@ class Postgres(Proof, unittest.TestCase):
 
     def test_old_visits_are_dropped(self):
         def expired():
+            self.assertEqual(self.proof(), [(VISITS, 0, 0, 0, 0, 0, 0)] * 2)  # after each step
+            self.assertTrue(self.sound())
             return self.sql("SELECT events_expire(current_date + 2)") == ""
 
         harness.wait_for(expired, 60, "all visits to be dropped")

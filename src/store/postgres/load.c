@@ -10,18 +10,19 @@
 
 /* Others read what was there; their changes wait. What writers take first comes first here, too. A
  * load takes as long as it takes, and tells other hosts once that any link may have changed. */
-static const char SQL_LOCK[] =
-                "LOCK TABLE spool_offset, users, urls, events, url_totals, url_hours, totals"
-                " IN SHARE ROW EXCLUSIVE MODE;"
-                " SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0;"
-                " SET LOCAL idle_in_transaction_session_timeout = 0;"
-                " SELECT set_config('shortener.load', 'on', true)";
+static const char SQL_LOCK[] = "LOCK TABLE events_expiring, spool_offset, users, urls, events, "
+                               "url_totals, url_hours,"
+                               " totals IN SHARE ROW EXCLUSIVE MODE;"
+                               " SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0;"
+                               " SET LOCAL idle_in_transaction_session_timeout = 0;"
+                               " SELECT set_config('shortener.load', 'on', true)";
 
 /* Sequences stay, and so do the spools' positions: what was shipped is not shipped again, and the
  * proof holds for what comes now. */
 static const char SQL_EMPTY[] =
                 "DELETE FROM users; DELETE FROM urls; DELETE FROM url_totals;"
                 " DELETE FROM url_hours; DELETE FROM events;"
+                " UPDATE events_expiring SET next_block = n_blocks;"
                 " UPDATE totals SET users = 0, urls = 0, active_urls = 0, events = 0,"
                 " redirects = 0;"
                 " UPDATE spool_offset SET first_seq = next_seq, rows = 0, shed = 0, bad = 0,"
@@ -117,7 +118,8 @@ int pg_totals(StoreSession *session, StoreTotals *ret) {
 /* Links whose kept total is not the count of their redirects and of the dropped ones, or not the
  * sum of their hours. */
 static const char SQL_TOTAL_DRIFT[] =
-                "SELECT count(*) FROM (SELECT url_id, count(*) AS n FROM events WHERE type = 1"
+                "SELECT count(*) FROM (SELECT url_id, count(*) AS n FROM events_counted WHERE type "
+                "= 1"
                 " GROUP BY url_id) AS e FULL JOIN url_totals AS t USING (url_id)"
                 " FULL JOIN (SELECT url_id, sum(redirects) AS n FROM url_hours GROUP BY url_id)"
                 " AS h USING (url_id) WHERE"
@@ -128,17 +130,19 @@ static const char SQL_LIST_DRIFT[] =
                 "SELECT (abs(sum(users) - (SELECT count(*) FROM users))"
                 " + abs(sum(urls) - (SELECT count(*) FROM urls))"
                 " + abs(sum(active_urls) - (SELECT count(*) FROM urls WHERE is_active))"
-                " + abs(sum(events) - (SELECT count(*) FROM events))"
-                " + abs(sum(redirects) - (SELECT count(*) FROM events WHERE type = 1)"
+                " + abs(sum(events) - (SELECT count(*) FROM events_counted))"
+                " + abs(sum(redirects) - (SELECT count(*) FROM events_counted WHERE type = 1)"
                 " - (SELECT coalesce(sum(dropped), 0) FROM url_totals)))::bigint FROM totals";
 
 static const char SQL_DUPLICATES[] =
-                "SELECT coalesce(sum(n - 1), 0)::bigint FROM (SELECT count(*) AS n FROM events"
+                "SELECT coalesce(sum(n - 1), 0)::bigint FROM (SELECT count(*) AS n FROM "
+                "events_counted"
                 " WHERE spool IS NOT NULL GROUP BY spool, seq HAVING count(*) > 1) AS d";
 
 static const char SQL_ROWS_PER_SPOOL[] =
                 "SELECT uuid_send(s.spool), coalesce(e.n, 0) + s.dropped FROM spool_offset AS s"
-                " LEFT JOIN (SELECT spool, count(*) AS n FROM events WHERE spool IS NOT NULL"
+                " LEFT JOIN (SELECT spool, count(*) AS n FROM events_counted WHERE spool IS NOT "
+                "NULL"
                 " GROUP BY spool) AS e ON e.spool = s.id";
 
 static int count_spools(PgSession *s, const StoreOffset *offsets, size_t n_offsets,
@@ -162,19 +166,24 @@ static int count_spools(PgSession *s, const StoreOffset *offsets, size_t n_offse
         return 0;
 }
 
+/* First, so that the moment that is counted begins when no day is being dropped; until the end none
+ * is. */
+static const char SQL_NO_DROPS[] = "LOCK TABLE events_expiring IN SHARE MODE";
+
 static int audit(PgSession *s, StoreAudit *ret) {
         const struct {
                 const char *sql;
                 int64_t *number;
         } counts[] = {
                         {SQL_DUPLICATES, &ret->duplicates},
-                        {"SELECT count(*) FROM events WHERE spool IS NOT NULL",
+                        {"SELECT count(*) FROM events_counted WHERE spool IS NOT NULL",
                          &ret->rows_per_spools},
                         {SQL_TOTAL_DRIFT, &ret->total_drift},
                         {SQL_LIST_DRIFT, &ret->list_drift},
         };
-        int r = 0;
+        int r;
 
+        r = pg_run(s, STMT_NONE, SQL_NO_DROPS, NULL, NULL);
         for (size_t i = 0; i < ELEMENTSOF(counts) && r == 0; i++)
                 r = pg_run_number(s, STMT_NONE, counts[i].sql, NULL, counts[i].number);
         return r;

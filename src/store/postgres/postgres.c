@@ -9,7 +9,7 @@
 
 #include "store/postgres/session.h"
 
-#define OLDEST_SCHEMA 4   /* changes write the audit and look for keys */
+#define OLDEST_SCHEMA 5   /* the audit counts days that are being dropped */
 #define SLOTS         16u /* rows of totals */
 
 static int pg_open(Store *store) {

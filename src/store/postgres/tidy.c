@@ -51,14 +51,15 @@ int pg_drop_rows(StoreSession *session, const PgDrop *drop, int64_t time_sec, bo
 
 /* ---- partitions ---- */
 
-static int prepare(PgSession *s) {
+static int prepare(PgSession *s, const void *what _unused_, int64_t time_sec _unused_,
+                   bool *ret_more _unused_) {
         PgParams params = {.n = 0};
 
         pg_add_int(&params, AHEAD_DAYS);
         return pg_run(s, STMT_NONE, "SELECT events_prepare($1::integer)", &params, NULL);
 }
 
-static int expire(PgSession *s, int64_t before_sec, bool *ret_more) {
+static int expire(PgSession *s, const void *what _unused_, int64_t before_sec, bool *ret_more) {
         PgParams params = {.n = 0};
         int r;
 
@@ -68,25 +69,35 @@ static int expire(PgSession *s, int64_t before_sec, bool *ret_more) {
         return r == STORE_NOT_FOUND ? 0 : r;
 }
 
-static int tidy(PgSession *s, const void *what _unused_, int64_t before_sec, bool *ret_more) {
+static int step_gently(PgSession *s, const void *what, int64_t time_sec, bool *ret_more) {
+        const Step *step = what;
         int r;
 
         r = pg_run(s, STMT_NONE, SQL_SHORT_WAIT, NULL, NULL);
-        if (r == 0)
-                r = prepare(s);
-        if (r == 0 && before_sec != 0)
-                r = expire(s, before_sec, ret_more);
-        return r;
+        return r < 0 ? r : (*step)(s, NULL, time_sec, ret_more);
 }
 
-int pg_events_tidy(StoreSession *session, int64_t before_sec, bool *ret_more) {
-        PgSession *s = pg_session(session);
-        int r = run_step(s, tidy, NULL, before_sec, ret_more);
+static int run_gently(PgSession *s, Step step, int64_t time_sec, bool *ret_more) {
+        int r = run_step(s, step_gently, &step, time_sec, ret_more);
 
         /* Somebody reads or writes there just now. */
         if (r == -EBUSY && s->db && strcmp(s->sqlstate, "55P03") == 0) {
                 *ret_more = true;
                 r = 0;
         }
+        return r;
+}
+
+/* What keeps partitions from being made does not keep visits from being dropped. */
+int pg_events_tidy(StoreSession *session, int64_t before_sec, bool *ret_more) {
+        PgSession *s = pg_session(session);
+        bool to_make = false, to_drop = false;
+        int r;
+
+        r = run_gently(s, prepare, 0, &to_make);
+        if (r == 0 && before_sec != 0)
+                r = run_gently(s, expire, before_sec, &to_drop);
+        if (r == 0)
+                *ret_more = to_make || to_drop;
         return r;
 }

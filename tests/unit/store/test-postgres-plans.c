@@ -153,6 +153,8 @@ static const char SQL_FILL[] =
                 " 1000 + i % 300, 1, CASE WHEN i % 10 = 0 THEN 2 ELSE 1 END, current_date - 1 + i "
                 "% 9"
                 " FROM generate_series(1, 180000) AS i;"
+                "INSERT INTO events (url_id, user_id, timestamp, type, day) SELECT 1000 + i % 500,"
+                " 1000 + i % 300, 1, 2 + i % 3, '-infinity' FROM generate_series(1, 20000) AS i;"
                 "INSERT INTO idempotency_keys SELECT sha256(i::text::bytea), '', 1000000 + i, 201, "
                 "''"
                 " FROM generate_series(1, 20000) AS i;"

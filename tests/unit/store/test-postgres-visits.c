@@ -176,7 +176,8 @@ static void test_partitions_are_made_ahead(void **state) {
         assert_int_equal(store_events_tidy(f->session, 0, &more), 0);
         assert_false(more);
         assert_sql(f, "SELECT count(*) FROM events_default WHERE type = 1", "0");
-        assert_sql(f, "SELECT count(*) FROM pg_inherits WHERE inhparent = 'events'::regclass", "9");
+        assert_sql(f, "SELECT count(*) FROM pg_inherits WHERE inhparent = 'events'::regclass",
+                   "10"); /* today and 7 more, the default, what is kept */
         assert_int_equal(store_events_tidy(f->session, 0, &more), 0);
         assert_proof(f, 7);
 }
@@ -250,6 +251,93 @@ static void test_retention_yields_to_a_reader(void **state) {
         tidy_all(f, now_sec() - 5 * DAY_SEC);
         assert_int_equal(redirects_of(f, 1), 30);
         assert_proof(f, 7);
+}
+
+/* As if n visits of link 1 had been shipped on that day. */
+static void make_old_visits(Fixture *f, int days, int n) {
+        char text[1536];
+
+        make_past_partition(f, days);
+        (void)snprintf(text, sizeof(text),
+                       "WITH o AS (INSERT INTO spool_offset (spool, first_seq, next_seq, rows)"
+                       " VALUES (gen_random_uuid(), 1, %d + 1, %d) RETURNING id), t AS"
+                       " (INSERT INTO url_totals AS t VALUES (1, %d) ON CONFLICT (url_id)"
+                       " DO UPDATE SET redirects = t.redirects + excluded.redirects), h AS"
+                       " (INSERT INTO url_hours AS h VALUES (1, 0, %d) ON CONFLICT (url_id, hour)"
+                       " DO UPDATE SET redirects = h.redirects + excluded.redirects), a AS"
+                       " (UPDATE totals SET events = events + %d, redirects = redirects + %d"
+                       " WHERE slot = 3) INSERT INTO events (url_id, timestamp, seq, type, spool,"
+                       " day) SELECT 1, 0, i, 1, o.id, (now() AT TIME ZONE 'UTC')::date - %d"
+                       " FROM o, generate_series(1, %d) AS i",
+                       n, n, n, n, n, n, days, n);
+        sql(f, text);
+}
+
+/* Whoever counts between two steps finds everything: what is not settled is there. */
+static void test_each_step_of_the_retention_is_sound(void **state) {
+        Fixture *f = *state;
+        const Event old = {
+                        .url_id = 1, .type = S("note"), .timestamp_sec = now_sec() - 20 * DAY_SEC};
+        unsigned n_partial = 0;
+        bool more = true;
+        int64_t rest = 6002;
+        Event made;
+
+        make_url(f, "abc", 0);
+        make_old_visits(f, 20, 6000);
+        assert_int_equal(store_event_create(f->session, &old, &made), 0);
+        assert_audit_clean(f);
+        while (more) {
+                assert_int_equal(store_events_tidy(f->session, now_sec() - 5 * DAY_SEC, &more), 0);
+                assert_audit_clean(f);
+                assert_sql(f,
+                           "SELECT count(*) FROM spool_offset AS s WHERE rows - dropped <>"
+                           " (SELECT count(*) FROM events_counted AS e WHERE e.spool = s.id)",
+                           "0");
+                assert_int_equal(redirects_of(f, 1), 6000);
+                assert_sql(f, "SELECT count(*) FROM events WHERE type <> 1", "2");
+                assert_true(totals_of(f).events <= rest);
+                n_partial += totals_of(f).events < rest;
+                rest = totals_of(f).events;
+        }
+        assert_int_equal(rest, 2);
+        assert_true(n_partial > 1);
+        assert_sql(f, "SELECT count(*) FROM events_expiring", "0");
+        assert_sql(f, "SELECT sum(dropped) FROM spool_offset", "6000");
+}
+
+/* More of them than one step moves. */
+static void test_retention_keeps_what_is_no_visit(void **state) {
+        Fixture *f = *state;
+
+        make_url(f, "abc", 0);
+        make_old_visits(f, 20, 10);
+        sql(f, "INSERT INTO events (url_id, timestamp, type, day) SELECT 1, i, 2,"
+               " (now() AT TIME ZONE 'UTC')::date - 20 FROM generate_series(1, 4500) AS i;"
+               " UPDATE totals SET events = events + 4500 WHERE slot = 2");
+        tidy_all(f, now_sec() - 5 * DAY_SEC);
+        assert_sql(f, "SELECT count(*) || ' ' || count(DISTINCT id) FROM events", "4501 4501");
+        assert_sql(f, "SELECT count(*) FROM events_kept", "4500");
+        assert_audit_clean(f);
+}
+
+/* A day that was being dropped is nothing that a load that replaces everything counts. */
+static void test_load_while_a_day_goes(void **state) {
+        Fixture *f = *state;
+        bool more = true;
+
+        make_url(f, "abc", 0);
+        make_old_visits(f, 20, 6000);
+        for (unsigned i = 0; i < 2; i++)
+                assert_int_equal(store_events_tidy(f->session, now_sec() - 5 * DAY_SEC, &more), 0);
+        assert_true(more);
+        assert_sql(f, "SELECT count(*) BETWEEN 1 AND 5999 FROM events_unsettled()", "t");
+        assert_int_equal(store_load_begin(f->session, true), 0);
+        assert_int_equal(store_load_end(f->session, true), 0);
+        assert_audit_clean(f);
+        tidy_all(f, now_sec() - 5 * DAY_SEC);
+        assert_audit_clean(f);
+        assert_sql(f, "SELECT count(*) FROM url_totals", "0");
 }
 
 /* ---- what others change ---- */
@@ -343,6 +431,9 @@ int main(void) {
                         VISITS_TEST(test_partitions_are_made_ahead),
                         VISITS_TEST(test_retention_keeps_the_totals),
                         VISITS_TEST(test_retention_yields_to_a_reader),
+                        VISITS_TEST(test_each_step_of_the_retention_is_sound),
+                        VISITS_TEST(test_retention_keeps_what_is_no_visit),
+                        VISITS_TEST(test_load_while_a_day_goes),
                         VISITS_TEST(test_watch),
                         VISITS_TEST(test_watch_that_is_lost),
         };
