@@ -11,7 +11,8 @@
 #include "basic/clock.h"
 
 #define PAUSE_USEC    (600 * USEC_PER_SEC)
-#define DEADLINE_USEC (5 * USEC_PER_SEC) /* of a step */
+#define DEADLINE_USEC (5 * USEC_PER_SEC)  /* of a step ... */
+#define WALK_USEC     (60 * USEC_PER_SEC) /* ... that may walk odd days, when one is made ahead */
 /* Steps of dropping visits: so long at a time, a tenth of what the shipper has. */
 #define EVENTS_USEC (100 * USEC_PER_MSEC)
 #define STEPS_MAX   50u
@@ -28,7 +29,7 @@ static void tidy_events(Tidy *tidy, StoreSession *session, uint64_t now_usec) {
         if (!tidy->events || now_usec < tidy->events_due_usec)
                 return;
         for (unsigned i = 0; more && i < STEPS_MAX && now - now_usec < EVENTS_USEC; i++) {
-                store_session_deadline(session, now + DEADLINE_USEC);
+                store_session_deadline(session, now + WALK_USEC);
                 if (store_events_tidy(session, before(tidy->keep_events_usec), &more) != 0)
                         return;
                 now = clock_monotonic_usec();

@@ -3,6 +3,7 @@
 """The SQL statements of shortenerctl(1) that prove that each visit is stored once, as they stand there,
 on stores that are complete and on stores that are not."""
 
+import glob
 import os
 import re
 import subprocess
@@ -118,6 +119,46 @@ class Postgres(Proof, unittest.TestCase):
         harness.wait_for(expired, 60, "all visits to be dropped")
         self.assertEqual(self.sql("SELECT count(*) FROM events WHERE type = 1"), "0")
         self.assertEqual(self.proof(), [(VISITS, 0, 0, 0, 0, 0, 0)] * 2)
+
+
+class Migrated(unittest.TestCase):
+    """A store of version 4 with a day that was detached there and not settled."""
+
+    MAKE = """
+INSERT INTO urls (id, code, target, is_active, created, updated) VALUES (1, 'a', 'http://a.example/', true, 1, 1);
+INSERT INTO spool_offset (spool, first_seq, next_seq, rows) VALUES (gen_random_uuid(), 1, 101, 100);
+CREATE TABLE events_20200101 PARTITION OF events FOR VALUES FROM ('2020-01-01') TO ('2020-01-02');
+INSERT INTO events (url_id, timestamp, seq, type, spool, day)
+    SELECT 1, 1577836800, i, 1, 1, '2020-01-01' FROM generate_series(1, 100) AS i;
+INSERT INTO events (url_id, timestamp, type, day) VALUES (1, 1577836800, 2, '2020-01-01');
+INSERT INTO url_totals VALUES (1, 100);
+INSERT INTO url_hours VALUES (1, 438288, 100);
+UPDATE totals SET urls = 1, active_urls = 1, events = 101, redirects = 100 WHERE slot = 0;
+ALTER TABLE events DETACH PARTITION events_20200101;
+"""
+
+    def test_a_day_that_was_detached(self):
+        server = postgres.shared()
+        server.create("version4", schema=False)
+        server.psql("CREATE TABLE schema_versions (version integer PRIMARY KEY, name text NOT NULL,"
+                    " applied timestamptz NOT NULL DEFAULT now())", "version4")
+        for path in sorted(glob.glob(os.path.join(harness.ROOT, "src", "store", "schema", "postgres", "000[1-4]-*.sql"))):
+            version, name = os.path.basename(path)[:-4].split("-", 1)
+            with open(path) as file:
+                server.psql(file.read(), "version4")
+            server.psql(f"INSERT INTO schema_versions VALUES ({int(version)}, '{name}')", "version4")
+        server.psql(self.MAKE, "version4")
+        service = harness.Service()
+        self.addCleanup(service.close)
+        service.url = server.url("version4")
+        service.ctl("db", "migrate")
+        service.ctl("clicks", "verify")
+        self.assertEqual(server.psql("SELECT count(*) FROM events", "version4"), "1")
+        harness.wait_for(lambda: server.psql("SELECT events_expire('2021-01-01')", "version4") == "", 60,
+                         "the day to be dropped")
+        service.ctl("clicks", "verify")
+        self.assertEqual(server.psql("SELECT to_regclass('events_20200101') IS NULL", "version4"), "t")
+        self.assertEqual(server.psql("SELECT dropped FROM spool_offset", "version4"), "100")
 
 
 if __name__ == "__main__":

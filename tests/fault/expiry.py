@@ -4,6 +4,7 @@
 counts meanwhile finds each visit where it is."""
 
 import os
+import re
 import sys
 import threading
 import time
@@ -126,6 +127,40 @@ class Expiry(unittest.TestCase):
         self.assertEqual(audit.lost([pair for pair in load.answered()]), [])
         self.assertEqual(self.number("SELECT sum(redirects) FROM url_totals"),
                          OLD + self.number("SELECT count(*) FROM events WHERE type = 1"))
+
+class Ahead(unittest.TestCase):
+    """Partitions are made ahead, and the default one has many rows that belong to none."""
+    PROVED = 'updated partition constraint for default partition "events_default" is implied by existing constraints'
+
+    def setUp(self):
+        self.server = postgres.shared()
+        self.name = re.match("postgresql:///([^?]+)", self.server.new_url()).group(1)
+        self.sql("INSERT INTO events (url_id, timestamp, type, day) SELECT 1, 0, 2, '2001-01-01'"
+                 " FROM generate_series(1, 200000)")
+
+    def sql(self, text):
+        return self.server.psql(text, self.name)
+
+    def make(self):
+        """Each step's part of the server's log."""
+        logs, n = [], 1
+        while n:
+            before = len(self.server.log())
+            n = int(self.sql("SET log_min_messages = debug1; SELECT events_prepare(7)"))
+            logs.append(self.server.log()[before:])
+        self.assertEqual(self.sql("SELECT count(*) FROM pg_inherits WHERE inhparent = 'events'::regclass"), "10")
+        return logs
+
+    def drop(self, days):
+        self.sql(f"SELECT format('DROP TABLE %I', events_partition((now() AT TIME ZONE 'UTC')::date + {days}))\\gexec")
+
+    def test_the_default_one_is_not_walked_while_it_is_locked(self):
+        self.drop(7)
+        self.assertEqual([self.PROVED in log for log in self.make()], [False, False, True, False])
+
+    def test_what_is_needed_at_once_does_not_wait(self):
+        self.drop(1)
+        self.assertEqual([self.PROVED in log for log in self.make()], [False, False])
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ static bool is_one_of(const char *sqlstate, const char *const *list) {
 }
 
 /* What a state means for the caller; marks a connection that is of no more use. */
-static int meaning_of(PgSession *s, const char *sqlstate) {
+static int meaning_of(PgSession *s, const char *sqlstate, const char *constraint) {
         /* Shutting down, crashed, starting; a standby; idle for too long; too many connections. */
         static const char *const lost[] = {"57P01", "57P02", "57P03", "57P05",
                                            "25006", "25P03", "53300", NULL};
@@ -58,6 +58,8 @@ static int meaning_of(PgSession *s, const char *sqlstate) {
                 return s->transaction != TRANSACTION_NONE && !s->read_only && !s->committing
                                        ? -EBUSY
                                        : -ETIMEDOUT;
+        if (strcmp(constraint, "events_default_ahead") == 0) /* its day is being made */
+                return -EBUSY;
         if (is_class(sqlstate, "22") || is_class(sqlstate, "23"))
                 return -EBADMSG;
         if (is_class(sqlstate, "53")) /* disk or memory of the server */
@@ -88,7 +90,7 @@ static int fail(PgSession *s, const PGresult *error) {
         else if (strcmp(s->sqlstate, "42P01") == 0)
                 hint = ": run \"shortenerctl db init\"";
         store_session_set_error(&s->session, "%s (%s)%s", text, s->sqlstate, hint);
-        return meaning_of(s, s->sqlstate);
+        return meaning_of(s, s->sqlstate, s->constraint);
 }
 
 /* ---- sending ---- */

@@ -52,11 +52,15 @@ int pg_drop_rows(StoreSession *session, const PgDrop *drop, int64_t time_sec, bo
 /* ---- partitions ---- */
 
 static int prepare(PgSession *s, const void *what _unused_, int64_t time_sec _unused_,
-                   bool *ret_more _unused_) {
+                   bool *ret_more) {
         PgParams params = {.n = 0};
+        int64_t n = 0;
+        int r;
 
         pg_add_int(&params, AHEAD_DAYS);
-        return pg_run(s, STMT_NONE, "SELECT events_prepare($1::integer)", &params, NULL);
+        r = pg_run_number(s, STMT_NONE, "SELECT events_prepare($1::integer)::bigint", &params, &n);
+        *ret_more = n > 0;
+        return r;
 }
 
 static int expire(PgSession *s, const void *what _unused_, int64_t before_sec, bool *ret_more) {

@@ -162,24 +162,88 @@ static void test_days_have_partitions(void **state) {
         assert_proof(f, 7);
 }
 
+static unsigned tidy_all(Fixture *f, int64_t before_sec) {
+        unsigned n = 0;
+        bool more = true;
+
+        for (; more && n < 50; n++)
+                assert_int_equal(store_events_tidy(f->session, before_sec, &more), 0);
+        assert_false(more);
+        return n;
+}
+
+static void drop_days(const Fixture *f, const char *first) {
+        char text[512];
+
+        (void)snprintf(text, sizeof(text),
+                       "DO $$ DECLARE name text; BEGIN FOR name IN SELECT relname FROM pg_class"
+                       " WHERE relkind = 'r' AND relname ~ '^events_[0-9]{8}$' AND relname >="
+                       " events_partition(%s) LOOP EXECUTE 'DROP TABLE ' || name; END LOOP; END $$",
+                       first);
+        sql(f, text);
+}
+
 /* Made while visits of that day lie in the default partition already. */
 static void test_partitions_are_made_ahead(void **state) {
         Fixture *f = *state;
-        bool more = true;
+        bool more = false;
 
         make_url(f, "abc", 0);
-        sql(f, "DO $$ DECLARE name text; BEGIN FOR name IN SELECT relname FROM pg_class"
-               " WHERE relkind = 'r' AND relname ~ '^events_[0-9]{8}$' LOOP"
-               " EXECUTE 'DROP TABLE ' || name; END LOOP; END $$");
+        drop_days(f, "'2000-01-01'");
         append_at(f, 7, 1, 100, now_sec());
         assert_sql(f, "SELECT count(*) FROM events_default WHERE type = 1", "100");
         assert_int_equal(store_events_tidy(f->session, 0, &more), 0);
-        assert_false(more);
+        assert_true(more); /* today and tomorrow, at once */
         assert_sql(f, "SELECT count(*) FROM events_default WHERE type = 1", "0");
+        assert_sql(f, "SELECT count(*) FROM pg_inherits WHERE inhparent = 'events'::regclass", "4");
+        tidy_all(f, 0);
         assert_sql(f, "SELECT count(*) FROM pg_inherits WHERE inhparent = 'events'::regclass",
                    "10"); /* today and 7 more, the default, what is kept */
-        assert_int_equal(store_events_tidy(f->session, 0, &more), 0);
+        assert_sql(f, "SELECT count(*) FROM pg_constraint WHERE conname = 'events_default_ahead'",
+                   "0");
         assert_proof(f, 7);
+}
+
+/* An event of a day that is just being made waits; visits of now do not. */
+static void test_a_day_that_is_being_made(void **state) {
+        Fixture *f = *state;
+        const Event late = {
+                        .url_id = 1, .type = S("note"), .timestamp_sec = now_sec() + 7 * DAY_SEC};
+        bool more = false;
+        Event made;
+
+        make_url(f, "abc", 0);
+        drop_days(f, "(now() AT TIME ZONE 'UTC')::date + 6");
+        for (unsigned i = 0; i < 2; i++) { /* said, then proved */
+                assert_int_equal(store_events_tidy(f->session, 0, &more), 0);
+                assert_true(more);
+                assert_int_equal(store_event_create(f->session, &late, &made), -EBUSY);
+                append_at(f, 7, 1 + i, 1, now_sec());
+                append_at(f, 8, 1 + i, 1, now_sec() - 3 * DAY_SEC);
+                append_at(f, 9, 1 + i, 1, now_sec() + 7 * DAY_SEC);
+        }
+        tidy_all(f, 0);
+        assert_int_equal(store_event_create(f->session, &late, &made), 0);
+        assert_sql(f, "SELECT count(*) FROM pg_inherits WHERE inhparent = 'events'::regclass",
+                   "10");
+        assert_audit_clean(f);
+}
+
+/* That nothing of a day is there cannot be said of such a day. */
+static void test_a_day_that_has_events_already(void **state) {
+        Fixture *f = *state;
+        const Event late = {
+                        .url_id = 1, .type = S("note"), .timestamp_sec = now_sec() + 6 * DAY_SEC};
+        Event made;
+
+        make_url(f, "abc", 0);
+        drop_days(f, "(now() AT TIME ZONE 'UTC')::date + 5");
+        assert_int_equal(store_event_create(f->session, &late, &made), 0);
+        tidy_all(f, 0);
+        assert_sql(f, "SELECT count(*) FROM events_default WHERE type > 4", "0");
+        assert_sql(f, "SELECT count(*) FROM pg_inherits WHERE inhparent = 'events'::regclass",
+                   "10");
+        assert_audit_clean(f);
 }
 
 static void make_past_partition(const Fixture *f, int days) {
@@ -191,16 +255,6 @@ static void make_past_partition(const Fixture *f, int days) {
                        " FROM (%%L) TO (%%L)', events_partition(d), d, d + 1); END $$",
                        days);
         sql(f, text);
-}
-
-static unsigned tidy_all(Fixture *f, int64_t before_sec) {
-        unsigned n = 0;
-        bool more = true;
-
-        for (; more && n < 50; n++)
-                assert_int_equal(store_events_tidy(f->session, before_sec, &more), 0);
-        assert_false(more);
-        return n;
 }
 
 static void test_retention_keeps_the_totals(void **state) {
@@ -429,6 +483,8 @@ int main(void) {
                         VISITS_TEST(test_refused_or_away),
                         VISITS_TEST(test_days_have_partitions),
                         VISITS_TEST(test_partitions_are_made_ahead),
+                        VISITS_TEST(test_a_day_that_is_being_made),
+                        VISITS_TEST(test_a_day_that_has_events_already),
                         VISITS_TEST(test_retention_keeps_the_totals),
                         VISITS_TEST(test_retention_yields_to_a_reader),
                         VISITS_TEST(test_each_step_of_the_retention_is_sound),
