@@ -7,9 +7,12 @@ import contextlib
 import io
 import json
 import os
+import re
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import unittest
 from collections import namedtuple
 from pathlib import Path
@@ -23,7 +26,8 @@ import chaos
 import experiments
 import lab
 import measure
-from traffic import Request
+from machine import wait_for
+from traffic import VISITORS, Request, Traffic
 
 NAMES = ["kill-instance", "kill-redis", "freeze-postgres", "fill-disk", "overload", "kill-all"]
 # What a run would use; those of the test write down that they were called.
@@ -171,6 +175,57 @@ def post(start, end, status=201, what="https://example.org/x.2 abc"):
 def verify(next_seq=11, rows=10, shed=0, duplicates=0, sound=True):
     spool = {"first_seq": 1, "next_seq": next_seq, "rows": rows, "shed": shed, "bad": 0, "damaged": 0}
     return {"spools": [spool], "duplicates": duplicates, "sound": sound}
+
+
+class Breaks:
+    """A server that answers the first request of each connection and closes it upon the second."""
+
+    def __init__(self):
+        self.got = []  # ids
+        self.lock = threading.Lock()
+        self.sock = socket.create_server(("127.0.0.1", 0))
+        threading.Thread(target=self.run, daemon=True).start()
+
+    def run(self):
+        with contextlib.suppress(OSError):
+            while True:
+                threading.Thread(target=self.serve, args=self.sock.accept()[:1], daemon=True).start()
+
+    def request(self, sock):
+        data = sock.recv(65536).decode()
+        if data:
+            with self.lock:
+                self.got.append(re.search(r"X-Request-Id: (\S+)", data)[1])
+        return data.startswith("POST")
+
+    def serve(self, sock):
+        with sock:
+            is_post = self.request(sock)
+            body = '{"short_code":"abc"}' if is_post else ""
+            status = "201 Created" if is_post else "302 Found"
+            sock.sendall(f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
+            self.request(sock)
+
+
+class Load(unittest.TestCase):
+    def test_only_visits_are_sent_again(self):
+        server = Breaks()
+        self.addCleanup(server.sock.close)
+        with tempfile.TemporaryDirectory() as folder:
+            codes, out = Path(folder, "codes"), Path(folder, "out")
+            codes.write_text("code", encoding="ascii")
+            process = subprocess.Popen([sys.executable, VISITORS, "--visitors=2", "--writers=2", "--pause=0.001", "--tag=t",
+                                        f"--codes={codes}", f"--port={server.sock.getsockname()[1]}", out], stdin=subprocess.PIPE)
+            wait_for(lambda: len(server.got) > 100 or process.poll() is not None, 30, "100 requests")
+            process.stdin.close()
+            self.assertEqual(process.wait(30), 0)
+            traffic = Traffic(namedtuple("Nowhere", "folder")(Path(folder)), [])
+            traffic.requests = [Traffic.parse(line) for line in out.read_text(encoding="ascii").splitlines()]
+        n = {r.id: server.got.count(r.id) for r in traffic.requests}
+        self.assertEqual({(r.kind, r.status, n[r.id]) for r in traffic.requests},
+                         {("get", 302, 1), ("get", 302, 2), ("post", 201, 1), ("post", 0, 1)})
+        unknown = sum(r.status == 0 for r in traffic.requests)
+        self.assertIn(f" {unknown} failed, of these {unknown} creates without an answer", traffic.summary())
 
 
 class Measure(unittest.TestCase):

@@ -73,6 +73,10 @@ class Traffic:
     def good(self, kind):
         return [r for r in self.requests if r.kind == kind and r.status == GOOD[kind]]
 
+    def unknown(self):
+        """Creates that nobody answered: done or not, and never sent again."""
+        return [r for r in self.failed("post") if r.status == 0]
+
     def longest(self, kind=None):
         """Seconds that the slowest request took."""
         return max((r.end - r.start for r in self.requests if kind in (None, r.kind)), default=0.0)
@@ -82,4 +86,5 @@ class Traffic:
         seconds = max(r.end for r in self.requests) - min(r.start for r in self.requests)
         return (f"{len(took)} requests, {len(took) / seconds:.0f}/s, median {took[len(took) // 2] * 1000:.1f} ms,"
                 f" longest GET {self.longest('get') * 1000:.0f} ms, POST {self.longest('post') * 1000:.0f} ms,"
-                f" {len(self.failed())} failed")  # fmt: skip
+                f" {len(self.failed())} failed, of these {len(self.unknown())} creates without an answer"
+                " (done or not, never sent again)")  # fmt: skip

@@ -7,6 +7,9 @@ Usage: visitors.py FILE     codes on standard input, one a line; ends when stand
 One thread, one epoll. Each connection has one request under way, then a pause, so that the load is
 steady and the client's own turn is short. Every request has an id of its own. FILE gets one line a
 request: `start end kind status id what`, times of CLOCK_MONOTONIC; status 0 is no answer.
+
+A visit whose kept connection was closed under it is sent again, as browsers do. A create is not: it may
+have been done, and a second one would hide that it was done twice. It counts as not answered.
 """
 
 import argparse
@@ -26,6 +29,9 @@ DEADLINE = 10.0  # seconds until a request counts as not answered
 
 class Client:
     """One connection, opened again when the server has closed it."""
+
+    kind_name = None
+    is_safe = False  # may be sent again when nobody knows whether it was done: GET and HEAD
 
     def __init__(self, load, number):
         self.load = load
@@ -74,8 +80,8 @@ class Client:
             self.sock = None
 
     def broken(self):
-        """A kept connection that was closed before the request reached anybody is no failure."""
-        again = self.is_used and not self.data
+        """A kept connection that was closed is no failure of a request that is safe to send again."""
+        again = self.is_safe and self.is_used and not self.data
         self.drop()
         if again:
             self.send()
@@ -121,6 +127,7 @@ class Client:
 
 class Visitor(Client):
     kind_name = "get"
+    is_safe = True
 
     def make(self):
         self.what = random.choice(self.load.codes)
