@@ -11,13 +11,11 @@
 #include "config/instances.h"
 #include "ctl/verbs.h"
 
-static void print_upstream(Buffer *out, const char *name, unsigned n, const char *rest) {
+static void print_upstream(Buffer *out, const char *name, unsigned n, const char *fails,
+                           const char *rest) {
         buffer_printf(out, "\nupstream %s {\n    zone %s 128k;\n    least_conn;\n", name, name);
         for (unsigned i = 1; i <= n; i++)
-                buffer_printf(out,
-                              "    server unix:/run/shortener-%u.sock max_fails=2 "
-                              "fail_timeout=1s;\n",
-                              i);
+                buffer_printf(out, "    server unix:/run/shortener-%u.sock %s;\n", i, fails);
         buffer_printf(out, "%s}\n", rest);
 }
 
@@ -31,14 +29,20 @@ int verb_nginx_upstream(Ctl *ctl) {
         buffer_printf(out,
                       "# SPDX-License-Identifier: MIT\n"
                       "# Made by: shortenerctl nginx-upstream %u\n"
-                      "# The instances, by their Unix sockets. Reads keep their connections and "
-                      "may be sent to another\n"
-                      "# instance when one does not answer; all else is never sent twice.",
+                      "# The instances, by their Unix sockets, which stay open while an instance "
+                      "is started again. Reads\n"
+                      "# keep their connections and may be sent to another instance when one does "
+                      "not answer, creates\n"
+                      "# while none of them was sent: no failures are counted, or instances that "
+                      "die together would all\n"
+                      "# be passed over when they are back. Changes are never sent twice: an "
+                      "instance that refuses them\n"
+                      "# is passed over for a second.\n",
                       (unsigned)n);
-        buffer_append_byte(out, '\n');
-        print_upstream(out, "shortener_read", (unsigned)n,
+        print_upstream(out, "shortener_read", (unsigned)n, "max_fails=0",
                        "    keepalive 64;\n"
                        "    keepalive_timeout 60s; # the instances close theirs after 75 s\n");
-        print_upstream(out, "shortener_write", (unsigned)n, "");
+        print_upstream(out, "shortener_post", (unsigned)n, "max_fails=0", "");
+        print_upstream(out, "shortener_write", (unsigned)n, "max_fails=2 fail_timeout=1s", "");
         return ctl_print(ctl);
 }

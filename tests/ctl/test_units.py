@@ -177,8 +177,8 @@ class Units(Case):
         with open(os.path.join(SOURCE, "etc/nginx/snippets/shortener-upstream.conf"), encoding="ascii") as file:
             self.assertEqual(self.ctl("nginx-upstream", "3"), file.read())
         text = self.ctl("nginx-upstream", "32")
-        self.assertEqual(text.count("server unix:/run/shortener-32.sock "), 2)
-        self.assertEqual(text.count("server unix:"), 64)
+        self.assertEqual(text.count("server unix:/run/shortener-32.sock "), 3)
+        self.assertEqual(text.count("server unix:"), 96)
 
 
 RUNUSER = """#!/bin/bash

@@ -217,6 +217,62 @@ class Site(unittest.TestCase):
 
 
 @unittest.skipUnless(shutil.which("nginx"), "nginx is not installed")
+class Together(unittest.TestCase):
+    """All instances die at once, under requests, and their sockets stay open."""
+
+    def setUp(self):
+        self.service = harness.Service()
+        self.addCleanup(self.service.close)
+        folder = self.service.folder
+        self.instances = [self.service.start(name, path=os.path.join(folder, f"shortener-{name}.sock")) for name in "123"]
+        self.code = self.instances[0].create("https://example.com/together")["short_code"]
+        self.site = nginx.Site(os.path.join(folder, "nginx"), "sites-available/shortener",
+                               self.service.ctl("nginx-upstream", "3").stdout, {"unix:/run/": f"unix:{folder}/"})
+        self.addCleanup(self.site.stop)
+        self.clients = [self.connect() for _ in range(24)]
+
+    def connect(self):
+        connection = http.client.HTTPConnection("127.0.0.1", self.site.ports[0], timeout=30 * harness.SLOW,
+                                                source_address=(CLIENT, 0))
+        self.addCleanup(connection.close)
+        return connection
+
+    def under_way(self):
+        """Visits that nginx has passed on, to instances that do not answer yet."""
+        for instance in self.instances:
+            instance.signal(signal.SIGSTOP)
+        for client in self.clients:
+            client.request("GET", "/" + self.code)
+        fence = self.connect()  # nginx answers this by itself, after what it has read before
+        fence.request("GET", "/ready")
+        self.assertEqual(fence.getresponse().status, 404)
+
+    def statuses(self):
+        answers = [client.getresponse() for client in self.clients]
+        for answer in answers:
+            answer.read()
+        return [answer.status for answer in answers]
+
+    def test_visitors_wait_for_them(self):
+        self.under_way()  # now nginx has a connection to some instance for each client, and keeps it
+        for instance in self.instances:
+            instance.signal(signal.SIGCONT)
+        self.assertEqual(self.statuses(), [302] * 24)
+        self.under_way()
+        for instance in self.instances:
+            instance.signal(signal.SIGKILL)
+        for instance in self.instances:
+            instance.process.wait()
+        for instance in self.instances:
+            instance.start(wait=False)
+        # Without counting, what broke is asked again and waits in the sockets; nginx answers nothing itself.
+        self.assertEqual(self.statuses(), [302] * 24)
+        client = self.connect()
+        client.request("POST", "/urls", b'{"url":"https://example.com/new"}', {"Content-Type": "application/json"})
+        self.assertEqual(client.getresponse().status, 201)
+
+
+@unittest.skipUnless(shutil.which("nginx"), "nginx is not installed")
 class Away(unittest.TestCase):
     """What nginx does when instances break off: stubs in their place, which count what they get."""
 

@@ -41,7 +41,7 @@ class UnderLoad(Check):
         self.assertLess(traffic.longest(), STALL)
 
     def wait_in_use(self, n):
-        """Until nginx sends requests to it again; it does not for a second after a failure."""
+        """Until nginx sends requests to it again."""
         wait_for(lambda: self.answer("/health")[1].get("x-instance") == str(n), 20, f"nginx to use instance {n}")
 
     def test_nothing_happens(self):
