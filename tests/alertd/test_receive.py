@@ -205,7 +205,7 @@ class Receive(unittest.TestCase):
 
 class Alone(unittest.TestCase):
     def test_environment(self):
-        """Without systemd: the four variables, and 127.0.0.1:9094 unless told otherwise."""
+        """Without systemd: the four variables, and 127.0.0.1:9097 unless told otherwise."""
         stand_in = alertd.StandIn()
         folder = tempfile.mkdtemp(prefix="shortener-alertd-")
         with socket.socket() as sock:

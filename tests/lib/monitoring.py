@@ -208,7 +208,7 @@ class Whole(Stack):
     def __init__(self, folder, certificate_days=90):
         super().__init__(folder)
         self.receiver = Receiver()
-        self.ports[9094] = self.receiver.port
+        self.ports[9097] = self.receiver.port
         self.service = harness.Service()
         self.instances = []
         self.proxy = self.postgres = self.redis = None

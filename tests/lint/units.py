@@ -27,6 +27,9 @@ EXPOSURE_WITH = {
     "access-log.conf": 2,
     "remote-store.conf": 11,
 }
+# Ports that Debian's packages of the same host take before anybody configures them: Prometheus, its
+# gateway, Alertmanager and its gossip, node-exporter.
+TAKEN = {9090, 9091, 9093, 9094, 9100}
 UNITS = r"shortener.*\.(service|socket|target|timer)|system-shortener.*\.slice"
 
 
@@ -148,6 +151,17 @@ def check_generator_usage(target):
         yield "generator: a folder that is not there is no error"
 
 
+def check_alert_port(folder, target):
+    """The socket of the alert receiver is free as installed, and is where the others look for it."""
+    (socket,) = Path(target).glob("**/system/shortener-alertd.socket")
+    (address,) = re.findall(r"^ListenStream=(\S+)$", socket.read_text(encoding="utf-8"), re.MULTILINE)
+    if int(address.rsplit(":", 1)[1]) in TAKEN:
+        yield f"{socket.name}: {address} is taken by another package as it is installed"
+    for name in ("etc/alertd.conf", "monitoring/alertmanager.yml", "monitoring/prometheus.yml"):
+        if address not in Path(folder, name).read_text(encoding="utf-8"):
+            yield f"{name}: {socket.name} listens on {address}, which is not in there"
+
+
 def check_catalog(target):
     (folder,) = Path(target).glob("**/systemd/catalog")
     status, text = run("journalctl", f"--root={target}", "--update-catalog")
@@ -181,6 +195,7 @@ def main():
                       check_generator_usage, check_catalog):
             report.case(list(check(target)))
         report.case(list(check_examples(target, units, folder)))
+        report.case(list(check_alert_port(folder, target)))
     report.end()
 
 

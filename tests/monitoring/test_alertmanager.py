@@ -44,7 +44,7 @@ class Alertmanager(unittest.TestCase):
         self.addCleanup(self.context.__exit__, None, None, None)
         self.receiver = monitoring.Receiver()
         self.addCleanup(self.receiver.stop)
-        self.stack.ports[9094] = self.receiver.port
+        self.stack.ports[9097] = self.receiver.port
         if self._testMethodName == "test_resolved_is_sent":
             self.hurry()
         self.server = self.stack.alertmanager()

@@ -22,7 +22,7 @@ static void test_defaults(void **state) {
 
         (void)state;
         assert_int_equal(load(NULL, &options, &error), 0);
-        assert_string_equal(options.alerts.listen[0], "127.0.0.1:9094");
+        assert_string_equal(options.alerts.listen[0], "127.0.0.1:9097");
         assert_null(options.alerts.listen[1]);
         assert_string_equal(options.alerts.log, "/var/log/shortener/alerts.log");
         assert_string_equal(options.alerts.evidence, "");
@@ -39,7 +39,7 @@ static void test_defaults(void **state) {
 static void test_good(void **state) {
         static const char *const good[] = {
                         "Alerts.Listen=",
-                        "Alerts.Listen=[::1]:9094 unix:/run/a.sock",
+                        "Alerts.Listen=[::1]:9097 unix:/run/a.sock",
                         "Alerts.Log=/a",
                         "Alerts.Evidence=/e",
                         "Alerts.GrafanaURL=https://g.example/grafana",
