@@ -19,9 +19,10 @@ static Slice unquote(Slice value) {
         return value;
 }
 
-static unsigned parse(const char *path, Slice text, Buffer *problems) {
+static int parse(const char *path, Slice text, Buffer *problems, unsigned *ret) {
         unsigned result = INSTANCES_DEFAULT;
         Slice line, key, value;
+        int r = 0;
 
         while (text.len > 0) {
                 uint64_t n;
@@ -35,24 +36,27 @@ static unsigned parse(const char *path, Slice text, Buffer *problems) {
                         result = (unsigned)n;
                         continue;
                 }
-                buffer_printf(problems,
-                              "%s: INSTANCES=%.*s: not a number from 0 to %u, taken as %u\n", path,
-                              SLICE_ARG(value), INSTANCES_MAX, INSTANCES_DEFAULT);
-                result = INSTANCES_DEFAULT;
+                buffer_printf(problems, "%s: INSTANCES=%.*s: not a number from 0 to %u\n", path,
+                              SLICE_ARG(value), INSTANCES_MAX);
+                r = -EINVAL;
         }
-        return result;
+        if (r == 0)
+                *ret = result;
+        return r;
 }
 
-unsigned instances_read(const char *path, Buffer *problems) {
-        unsigned result = INSTANCES_DEFAULT;
+int instances_read(const char *path, Buffer *problems, unsigned *ret) {
         Buffer text = BUFFER_EMPTY;
         int r = fd_read_file(path, FILE_MAX, &text);
 
-        if (r == 0)
-                result = parse(path, buffer_slice(&text), problems);
-        else if (r != -ENOENT)
-                buffer_printf(problems, "%s: %s, taken as INSTANCES=%u\n", path, strerror(-r),
-                              result);
+        if (r == 0) {
+                r = parse(path, buffer_slice(&text), problems, ret);
+        } else if (r == -ENOENT) {
+                *ret = INSTANCES_DEFAULT;
+                r = 0;
+        } else {
+                buffer_printf(problems, "%s: %s\n", path, strerror(-r));
+        }
         buffer_done(&text);
-        return result;
+        return r;
 }

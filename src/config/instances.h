@@ -7,8 +7,9 @@
 
 #define INSTANCES_FILE    "/etc/default/shortener"
 #define INSTANCES_MAX     32u /* half the slots of the host page */
-#define INSTANCES_DEFAULT 1u  /* without the file, or when it says nothing that can be read */
+#define INSTANCES_DEFAULT 1u  /* without the file, or when it does not say */
 
-/* The last INSTANCES= of the file counts, as in a shell. What is wrong with the file is said in a
- * line of problems; it is no error that it is missing. */
-unsigned instances_read(const char *path, Buffer *problems);
+/* The last INSTANCES= of the file counts, as in a shell; that the file is missing is no error.
+ * -EINVAL if a value is no number in range, -errno if the file cannot be read: problems, which the
+ * caller owns, then has a line for each, with the file and the value. */
+int instances_read(const char *path, Buffer *problems, unsigned *ret) _must_check_;

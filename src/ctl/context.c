@@ -291,8 +291,7 @@ int ctl_instances(const Ctl *ctl, const char *root, unsigned *ret) {
                 return EXIT_DONE;
         }
         (void)snprintf(path, sizeof(path), "%s" INSTANCES_FILE, root);
-        *ret = instances_read(path, &problems);
-        if (problems.len > 0) {
+        if (instances_read(path, &problems, ret) < 0) {
                 ctl_error(NULL, "%.*s", SLICE_ARG(slice_trim(buffer_slice(&problems))));
                 r = EXIT_CONFIG;
         }

@@ -14,6 +14,7 @@
 
 #include "basic/clock.h"
 #include "cache/redis.h"
+#include "config/instances.h"
 #include "ctl/output.h"
 #include "ctl/verbs.h"
 
@@ -277,13 +278,20 @@ static int report(Doctor *doctor) {
 }
 
 int verb_doctor(Ctl *ctl) {
-        Doctor doctor = {.ctl = ctl, .lines = BUFFER_EMPTY};
+        Doctor doctor = {.ctl = ctl, .lines = BUFFER_EMPTY, .n_instances = INSTANCES_DEFAULT};
         Buffer message = BUFFER_EMPTY;
         int r, configured;
 
+        if (!command_value(&ctl->command, "instances"))
+                ctl_keep_errors(&message);
         r = ctl_instances(ctl, "", &doctor.n_instances);
+        ctl_keep_errors(NULL);
         if (r == EXIT_USAGE)
-                return r; /* a bad file is the generator's to complain of: it counts as one */
+                return r;
+        if (r != EXIT_DONE)
+                add_part(&doctor, "number of instances", false, "%.*s",
+                         SLICE_ARG(slice_trim(buffer_slice(&message))));
+        buffer_done(&message);
 
         ctl_keep_errors(&message);
         configured = ctl_configure(ctl);

@@ -3,7 +3,8 @@
 /*
  * shortener-generator: a systemd.generator(7). /etc/default/shortener says how many instances there
  * are; shortener.target then wants the socket and the service of each. It runs at boot and at each
- * daemon-reload, before any service, so it does nothing else.
+ * daemon-reload, before any service, so it does nothing else. When the file cannot be understood it
+ * fails, and systemd says so; instance 1 is wanted all the same, so that the host serves.
  */
 
 #include <fcntl.h>
@@ -31,19 +32,23 @@ static void complain(Slice text, bool to_kernel) {
 int main(int argc, char **argv) {
         const char *file = argc == 5 ? argv[4] : INSTANCES_FILE; /* tests name one */
         Buffer problems = BUFFER_EMPTY;
-        unsigned n;
-        int r;
+        unsigned n = INSTANCES_DEFAULT;
+        int r, k;
 
         if (argc != 4 && argc != 5) {
                 complain(SLICE("run by systemd, with three folders: see systemd.generator(7)"),
                          false);
                 return 2;
         }
-        n = instances_read(file, &problems);
-        r = wants_write(argv[1], n);
+        r = instances_read(file, &problems, &n);
         if (r < 0)
-                buffer_printf(&problems, "%s: %s\n", argv[1], strerror(-r));
+                buffer_printf(&problems,
+                              "%s: shortener.target has only %u instance until it is mended\n",
+                              file, n);
+        k = wants_write(argv[1], n);
+        if (k < 0)
+                buffer_printf(&problems, "%s: %s\n", argv[1], strerror(-k));
         complain(buffer_slice(&problems), argc == 4);
         buffer_done(&problems);
-        return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+        return r < 0 || k < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -7,8 +7,12 @@ import os
 import pty
 import select
 import subprocess
+import unittest
 
 from shortenerctl import (CONFIG, DONE, FAILED, PROGRAM, TIMEOUT, USAGE, Case, environment, main)
+
+HAS_NAMESPACE = subprocess.run(["unshare", "-rm", "mount", "-t", "tmpfs", "none", "/etc/default"],
+                               check=False, capture_output=True).returncode == 0
 
 
 class Usage(Case):
@@ -394,6 +398,19 @@ class Doctor(Case):
         done = self.run_ctl("doctor", "--set=Store.Colour=red")
         self.assertEqual(done.returncode, CONFIG)
         self.assertRegex(done.stdout, rb"^configuration  DOWN  .*Colour")
+
+    @unittest.skipUnless(HAS_NAMESPACE, "no mount namespace: neither root nor a user namespace")
+    def test_a_typo_in_the_number_of_instances(self):
+        """The host's own file, which is another one in a namespace of the test."""
+        script = 'mount -t tmpfs none /etc/default && cp "$1" /etc/default/shortener && shift && exec "$@"'
+        for text, problem in (("INSTANCES=3", None), ("INSTANCES=3x", "INSTANCES=3x: not a number from 0 to 32")):
+            command = ["unshare", "-rm", "sh", "-c", script, "sh", self.write("defaults", text + "\n"), *self.command("doctor")]
+            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=TIMEOUT, env=environment())
+            self.assertEqual((done.returncode, done.stderr), (FAILED, ""))  # no store, no instances
+            if problem:
+                self.assertRegex(done.stdout, "(?m)^number of instances +DOWN +/etc/default/shortener: " + problem)
+            else:
+                self.assertNotIn("number of instances", done.stdout)
 
     def test_passwords_are_not_shown(self):
         for url, shown in (("postgresql://u:SECRET@127.0.0.1:1/x?password=SECRET", "u:***@127.0.0.1:1/x?password=***"),

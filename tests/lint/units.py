@@ -147,6 +147,15 @@ def check_generator_usage(target):
     (generator,) = Path(target).glob("**/system-generators/shortener-generator")
     if run(str(generator))[0] != 2:
         yield "generator: takes no arguments for three folders"
+    with tempfile.TemporaryDirectory() as out:
+        defaults = Path(out, "defaults")
+        defaults.write_text("INSTANCES=3x\n", encoding="utf-8")
+        status, text = run(str(generator), out, out, out, str(defaults))
+        if status != 1 or f"{defaults}: INSTANCES=3x: not a number" not in text:
+            yield f"generator: a typo in {defaults.name}: exit status {status}: {text}"
+        names = sorted(path.name for path in Path(out, "shortener.target.wants").iterdir())
+        if names != ["shortener@1.service", "shortener@1.socket"]:
+            yield f"generator: a typo in {defaults.name} leaves {names}"
     if run(str(generator), "/nonexistent", "x", "x", "/nonexistent")[0] != 1:
         yield "generator: a folder that is not there is no error"
 

@@ -2,6 +2,7 @@
 
 /* How many instances /etc/default/shortener says. */
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,7 +15,11 @@
 
 #include "config/instances.h"
 
+#define UNTOUCHED 99u
+
+/* wanted: the number, or a line of problems that has this text and the file's name. */
 static void check(const char *text, unsigned wanted, const char *problem) {
+        unsigned n = UNTOUCHED;
         char path[] = "/tmp/shortener-instances-XXXXXX";
         Buffer problems = BUFFER_EMPTY;
         int fd = mkstemp(path);
@@ -22,7 +27,8 @@ static void check(const char *text, unsigned wanted, const char *problem) {
         assert_true(fd >= 0);
         assert_int_equal(write(fd, text, strlen(text)), strlen(text));
         (void)close(fd);
-        assert_int_equal(instances_read(path, &problems), wanted);
+        assert_int_equal(instances_read(path, &problems, &n), problem ? -EINVAL : 0);
+        assert_int_equal(n, wanted);
         if (problem) {
                 buffer_append_byte(&problems, '\0');
                 assert_non_null(strstr(problems.data, problem));
@@ -64,18 +70,24 @@ static void test_bad_numbers(void **state) {
 
                 (void)snprintf(text, sizeof text, "INSTANCES=7\nINSTANCES=%s\n", bad[i]);
                 (void)snprintf(problem, sizeof problem, "INSTANCES=%s: not a number", bad[i]);
-                check(text, 1, problem);
+                check(text, UNTOUCHED, problem);
+                (void)snprintf(text, sizeof text, "INSTANCES=%s\nINSTANCES=7\n", bad[i]);
+                check(text, UNTOUCHED, problem);
         }
 }
 
 static void test_no_file(void **state) {
         Buffer problems = BUFFER_EMPTY;
+        unsigned n = UNTOUCHED;
 
         (void)state;
-        assert_int_equal(instances_read("/nonexistent/shortener", &problems), 1);
-        assert_int_equal(problems.len, 0);
-        assert_int_equal(instances_read("/proc/self/mem", &problems), 1);
+        assert_int_equal(instances_read("/proc/self/mem", &problems, &n), -EIO);
+        assert_int_equal(n, UNTOUCHED);
         assert_true(problems.len > 0);
+        buffer_clear(&problems);
+        assert_int_equal(instances_read("/nonexistent/shortener", &problems, &n), 0);
+        assert_int_equal(n, 1);
+        assert_int_equal(problems.len, 0);
         buffer_done(&problems);
 }
 
