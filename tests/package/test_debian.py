@@ -95,6 +95,11 @@ class Debian(unittest.TestCase):
                 run("sh", "-n", str(path))
             return path.read_text(encoding="utf-8")
 
+    def invoked(self, package):
+        """What dh's parts of the package's postinst ask of systemd."""
+        parts = re.findall(r"(?s)# Automatically added by.*?# End automatically added", self.script(package, "postinst"))
+        return re.findall(r"deb-systemd-invoke (.*?) >", "\n".join(parts))
+
     def test_lintian(self):
         done = subprocess.run(["lintian", "--allow-root", "-EviI", "--pedantic", str(self.changes[0])],
                               capture_output=True, text=True, check=False)
@@ -171,9 +176,13 @@ class Debian(unittest.TestCase):
             self.assertIn(wanted, postinst)
         # On an upgrade nothing is restarted at once.
         self.assertNotRegex(postinst, r"(?<!try-)restart 'shortener")
-        self.assertNotIn("stop", self.script("shortener", "preinst"))
+        # dh's own parts start nothing: an upgrade must not start what was stopped. tests/package/test_scripts.py has ours.
+        self.assertEqual(self.invoked("shortener"), [])
+        self.assertEqual(self.invoked("shortener-alertd"), ["try-restart 'shortener-alertd.service' 'shortener-alertd.socket'"])
+        self.assertIn("deb-systemd-helper enable 'shortener-alertd.socket'", self.script("shortener-alertd", "postinst"))
+        self.assertNotRegex(self.script("shortener", "preinst"), r"systemctl|deb-systemd-invoke")
         prerm = self.script("shortener", "prerm")
-        self.assertRegex(prerm, r'"\$1" = remove \].*\n.*deb-systemd-invoke stop \'?shortener\.target')
+        self.assertRegex(prerm, r'"\$1" = remove \] [^\n]*then\n(?: .*\n)* *deb-systemd-invoke stop shortener\.target')
         postrm = self.script("shortener", "postrm")
         self.assertIn("rm -rf /var/lib/shortener /run/shortener", postrm)
         self.assertIn("shortener-http", run("dpkg-deb", "--fsys-tarfile", str(self.built[0]["shortener-nginx"]),
