@@ -45,7 +45,8 @@ def build(folder, environment):
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, target)
     env = {name: value for name, value in os.environ.items()
-           if name not in ("CFLAGS", "LDFLAGS", "CPPFLAGS", "CMAKE_C_COMPILER_LAUNCHER") and not name.startswith(("DEB_", "GCOV_"))}
+           if name not in ("CFLAGS", "LDFLAGS", "CPPFLAGS", "CMAKE_C_COMPILER_LAUNCHER")
+           and not name.startswith(("DEB_", "GCOV_"))}
     env.update(environment)
     run("dpkg-buildpackage", "-us", "-uc", "-b", cwd=source, env=env)
     (changes,) = folder.glob("*.changes")
