@@ -86,7 +86,7 @@ class Proxy:
             text = file.read()
         servers = re.compile(r"(?:^    server unix:\S+( [^;]*);\n)+", re.MULTILINE)
         text, n = servers.subn(lambda m: "".join(f"    server unix:{path}{m.group(1)};\n" for path in sockets), text)
-        assert n == 2, "the upstreams do not look as they used to"
+        assert n == 3, "the upstreams do not look as they used to"
         with open(path, "w") as file:
             file.write(text)
 
