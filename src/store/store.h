@@ -327,7 +327,8 @@ int store_events_import(StoreSession *session, StoreEventRow *rows, size_t n) _m
 
 /* A step of what has to be done from time to time, by one of all processes: partitions for the days
  * to come are made, and visits from before a time are dropped (0: none); the totals of links and
- * lists stay exact. *ret_more: there is more to do. Without partitions (SQLite) it does nothing. */
+ * lists stay exact. *ret_more: there is more to do. -EAGAIN: others are at it, or in
+ * the way: later. Without partitions (SQLite) it does nothing. */
 int store_events_tidy(StoreSession *session, int64_t before_sec, bool *ret_more) _must_check_;
 /* Can it drop visits? */
 bool store_can_drop(const Store *store);

@@ -84,24 +84,25 @@ static int step_gently(PgSession *s, const void *what, int64_t time_sec, bool *r
 static int run_gently(PgSession *s, Step step, int64_t time_sec, bool *ret_more) {
         int r = run_step(s, step_gently, &step, time_sec, ret_more);
 
-        /* Somebody reads or writes there just now. */
-        if (r == -EBUSY && s->db && strcmp(s->sqlstate, "55P03") == 0) {
-                *ret_more = true;
-                r = 0;
-        }
-        return r;
+        /* Somebody reads, writes or tidies there just now. */
+        return r == -EBUSY && s->db && strcmp(s->sqlstate, "55P03") == 0 ? -EAGAIN : r;
 }
 
 /* What keeps partitions from being made does not keep visits from being dropped. */
 int pg_events_tidy(StoreSession *session, int64_t before_sec, bool *ret_more) {
         PgSession *s = pg_session(session);
         bool to_make = false, to_drop = false;
-        int r;
+        int made, dropped = 0;
 
-        r = run_gently(s, prepare, 0, &to_make);
-        if (r == 0 && before_sec != 0)
-                r = run_gently(s, expire, before_sec, &to_drop);
-        if (r == 0)
-                *ret_more = to_make || to_drop;
-        return r;
+        made = run_gently(s, prepare, 0, &to_make);
+        if (made < 0 && made != -EAGAIN)
+                return made;
+        if (before_sec != 0)
+                dropped = run_gently(s, expire, before_sec, &to_drop);
+        if (dropped != 0)
+                return dropped;
+        if (made != 0 && !to_drop)
+                return made;
+        *ret_more = to_make || to_drop;
+        return 0;
 }

@@ -162,14 +162,20 @@ static void test_days_have_partitions(void **state) {
         assert_proof(f, 7);
 }
 
-static unsigned tidy_all(Fixture *f, int64_t before_sec) {
-        unsigned n = 0;
+/* autovacuum may be in the way */
+static void tidy_step(Fixture *f, int64_t before_sec, bool *more) {
+        int r = store_events_tidy(f->session, before_sec, more);
+
+        assert_true(r == 0 || r == -EAGAIN);
+        *more = *more || r == -EAGAIN;
+}
+
+static void tidy_all(Fixture *f, int64_t before_sec) {
         bool more = true;
 
-        for (; more && n < 50; n++)
-                assert_int_equal(store_events_tidy(f->session, before_sec, &more), 0);
+        for (unsigned n = 0; more && n < 50; n++)
+                tidy_step(f, before_sec, &more);
         assert_false(more);
-        return n;
 }
 
 static void drop_days(const Fixture *f, const char *first) {
@@ -181,6 +187,10 @@ static void drop_days(const Fixture *f, const char *first) {
                        " events_partition(%s) LOOP EXECUTE 'DROP TABLE ' || name; END LOOP; END $$",
                        first);
         sql(f, text);
+}
+
+static void assert_n_partitions(const Fixture *f, const char *n) {
+        assert_sql(f, "SELECT count(*) FROM pg_inherits WHERE inhparent = 'events'::regclass", n);
 }
 
 /* Made while visits of that day lie in the default partition already. */
@@ -195,10 +205,9 @@ static void test_partitions_are_made_ahead(void **state) {
         assert_int_equal(store_events_tidy(f->session, 0, &more), 0);
         assert_true(more); /* today and tomorrow, at once */
         assert_sql(f, "SELECT count(*) FROM events_default WHERE type = 1", "0");
-        assert_sql(f, "SELECT count(*) FROM pg_inherits WHERE inhparent = 'events'::regclass", "4");
+        assert_n_partitions(f, "4");
         tidy_all(f, 0);
-        assert_sql(f, "SELECT count(*) FROM pg_inherits WHERE inhparent = 'events'::regclass",
-                   "10"); /* today and 7 more, the default, what is kept */
+        assert_n_partitions(f, "10"); /* today and 7 more, the default, what is kept */
         assert_sql(f, "SELECT count(*) FROM pg_constraint WHERE conname = 'events_default_ahead'",
                    "0");
         assert_proof(f, 7);
@@ -224,8 +233,7 @@ static void test_a_day_that_is_being_made(void **state) {
         }
         tidy_all(f, 0);
         assert_int_equal(store_event_create(f->session, &late, &made), 0);
-        assert_sql(f, "SELECT count(*) FROM pg_inherits WHERE inhparent = 'events'::regclass",
-                   "10");
+        assert_n_partitions(f, "10");
         assert_audit_clean(f);
 }
 
@@ -241,8 +249,7 @@ static void test_a_day_that_has_events_already(void **state) {
         assert_int_equal(store_event_create(f->session, &late, &made), 0);
         tidy_all(f, 0);
         assert_sql(f, "SELECT count(*) FROM events_default WHERE type > 4", "0");
-        assert_sql(f, "SELECT count(*) FROM pg_inherits WHERE inhparent = 'events'::regclass",
-                   "10");
+        assert_n_partitions(f, "10");
         assert_audit_clean(f);
 }
 
@@ -299,8 +306,7 @@ static void test_retention_yields_to_a_reader(void **state) {
         append_at(f, 7, 1, 30, now_sec() - 20 * DAY_SEC);
         assert_int_equal(pg_begin_read(reader), 0);
         assert_int_equal(pg_run(reader, STMT_NONE, "SELECT count(*) FROM events", NULL, NULL), 0);
-        assert_int_equal(store_events_tidy(f->session, now_sec(), &more), 0);
-        assert_true(more);
+        assert_int_equal(store_events_tidy(f->session, now_sec(), &more), -EAGAIN);
         pg_end_read(reader);
         tidy_all(f, now_sec() - 5 * DAY_SEC);
         assert_int_equal(redirects_of(f, 1), 30);
@@ -342,7 +348,7 @@ static void test_each_step_of_the_retention_is_sound(void **state) {
         assert_int_equal(store_event_create(f->session, &old, &made), 0);
         assert_audit_clean(f);
         while (more) {
-                assert_int_equal(store_events_tidy(f->session, now_sec() - 5 * DAY_SEC, &more), 0);
+                tidy_step(f, now_sec() - 5 * DAY_SEC, &more);
                 assert_audit_clean(f);
                 assert_sql(f,
                            "SELECT count(*) FROM spool_offset AS s WHERE rows - dropped <>"
@@ -383,7 +389,7 @@ static void test_load_while_a_day_goes(void **state) {
         make_url(f, "abc", 0);
         make_old_visits(f, 20, 6000);
         for (unsigned i = 0; i < 2; i++)
-                assert_int_equal(store_events_tidy(f->session, now_sec() - 5 * DAY_SEC, &more), 0);
+                tidy_step(f, now_sec() - 5 * DAY_SEC, &more);
         assert_true(more);
         assert_sql(f, "SELECT count(*) BETWEEN 1 AND 5999 FROM events_unsettled()", "t");
         assert_int_equal(store_load_begin(f->session, true), 0);

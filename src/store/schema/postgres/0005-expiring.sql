@@ -86,7 +86,9 @@ DECLARE
     n          bigint;
 BEGIN
     LOCK TABLE events_expiring IN ROW EXCLUSIVE MODE NOWAIT;
-    PERFORM pg_advisory_xact_lock(hashtext('shortener events'));
+    IF NOT pg_try_advisory_xact_lock(hashtext('shortener events')) THEN
+        RAISE lock_not_available USING MESSAGE = 'another process tidies the events';
+    END IF;
     SELECT * INTO expiring FROM events_expiring AS e ORDER BY e.name LIMIT 1;
     IF FOUND AND expiring.next_block >= expiring.n_blocks THEN
         EXECUTE format('DROP TABLE %I', expiring.name);

@@ -34,7 +34,9 @@ DECLARE
     missing   date[];
     is_proved boolean;
 BEGIN
-    PERFORM pg_advisory_xact_lock(hashtext('shortener events'));
+    IF NOT pg_try_advisory_xact_lock(hashtext('shortener events')) THEN
+        RAISE lock_not_available USING MESSAGE = 'another process tidies the events';
+    END IF;
     SELECT array_agg(day ORDER BY day) INTO missing
         FROM (SELECT today + i AS day FROM generate_series(0, n_days) AS i) AS d
         WHERE to_regclass(events_partition(day)) IS NULL;
