@@ -378,7 +378,7 @@ int store_offset_delete(StoreSession *session, const uint8_t spool[STORE_SPOOL_I
         return VERB(session, offset_delete(session, spool));
 }
 
-int store_audit(StoreSession *session, const StoreOffset *offsets, size_t n_offsets,
+int store_audit(StoreSession *session, StoreOffset *offsets, size_t n_offsets,
                 int64_t *rows_of_spool, StoreAudit *ret) {
         return VERB(session, audit(session, offsets, n_offsets, rows_of_spool, ret));
 }

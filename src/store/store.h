@@ -442,8 +442,10 @@ typedef struct StoreAudit {
         int64_t total_drift;     /* links whose kept total is not the count of their events */
         int64_t list_drift;      /* kept list counters that are off, summed absolute */
 } StoreAudit;
-/* Counts everything again; slow. rows_of_spool[i] is the count of rows of offsets[i]. */
-int store_audit(StoreSession *session, const StoreOffset *offsets, size_t n_offsets,
+/* Counts everything again; slow. rows_of_spool[i] is the count of rows of offsets[i], which is read
+ * again in the moment that is counted, since shippers may move it; one that is gone is left as it
+ * was. */
+int store_audit(StoreSession *session, StoreOffset *offsets, size_t n_offsets,
                 int64_t *rows_of_spool, StoreAudit *ret) _must_check_;
 
 /* ---- changes of others ---- */

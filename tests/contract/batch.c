@@ -47,7 +47,7 @@ StoreOffset offset_of(Fixture *f, uint8_t spool) {
 }
 
 void assert_proof(Fixture *f, uint8_t spool) {
-        const StoreOffset offset = offset_of(f, spool);
+        StoreOffset offset = offset_of(f, spool);
         int64_t rows = -1;
         StoreAudit audit;
 

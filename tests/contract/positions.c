@@ -85,12 +85,36 @@ static void test_audit_counts_by_spool(void **state) {
         assert_int_equal(audit.list_drift, 0);
 }
 
+/* A shipper went on after the offsets were listed: what is compared is of one moment. */
+static void test_audit_reads_offsets_again(void **state) {
+        Fixture *f = *state;
+        int64_t url_id = make_url(f, "abc", 0);
+        StoreOffset offset;
+        int64_t rows = -1;
+        StoreAudit audit;
+
+        batch_fill(&b, 1, 1, 5, url_id);
+        batch_append(f, &b);
+        offset = offset_of(f, 1);
+        batch_fill(&b, 1, 6, 3, url_id);
+        batch_append(f, &b);
+        assert_int_equal(store_audit(f->other, &offset, 1, &rows, &audit), 0);
+        assert_int_equal(rows, 8);
+        assert_int_equal(offset.rows, 8);
+        assert_int_equal(offset.next_seq, 9);
+        /* Gone, with its rows still there. */
+        assert_int_equal(store_offset_delete(f->session, offset.spool), 0);
+        assert_int_equal(store_audit(f->other, &offset, 1, &rows, &audit), 0);
+        assert_int_equal(offset.rows, 8);
+}
+
 int run_positions(void) {
         const struct CMUnitTest tests[] = {
                         CONTRACT_TEST(test_list),
                         CONTRACT_TEST(test_delete),
                         CONTRACT_TEST(test_no_memory),
                         CONTRACT_TEST(test_audit_counts_by_spool),
+                        CONTRACT_TEST(test_audit_reads_offsets_again),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

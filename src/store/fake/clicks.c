@@ -192,7 +192,7 @@ static bool total_drifts(const FakeData *data, const FakeUrl *url) {
         return n != url->redirects;
 }
 
-int fake_audit(StoreSession *session, const StoreOffset *offsets, size_t n_offsets,
+int fake_audit(StoreSession *session, StoreOffset *offsets, size_t n_offsets,
                int64_t *rows_of_spool, StoreAudit *ret) {
         StoreAudit audit = {.duplicates = 0};
         FakeData *data;
@@ -201,8 +201,13 @@ int fake_audit(StoreSession *session, const StoreOffset *offsets, size_t n_offse
         r = fake_begin_read(session, &data);
         if (r < 0)
                 return r;
-        for (size_t i = 0; i < n_offsets; i++)
+        for (size_t i = 0; i < n_offsets; i++) {
+                const StoreOffset *now = fake_offset(data, offsets[i].spool);
+
                 rows_of_spool[i] = 0;
+                if (now)
+                        offsets[i] = *now;
+        }
         audit_events(data, offsets, n_offsets, rows_of_spool, &audit);
         for (size_t i = 0; i < data->urls.n; i++)
                 audit.total_drift += total_drifts(data, fake_row(&data->urls, i));

@@ -189,8 +189,8 @@ static int audit(PgSession *s, StoreAudit *ret) {
         return r;
 }
 
-int pg_audit(StoreSession *session, const StoreOffset *offsets, size_t n_offsets,
-             int64_t *rows_of_spool, StoreAudit *ret) {
+int pg_audit(StoreSession *session, StoreOffset *offsets, size_t n_offsets, int64_t *rows_of_spool,
+             StoreAudit *ret) {
         PgSession *s = pg_session(session);
         StoreAudit found = {.duplicates = 0};
         int r;
@@ -201,8 +201,11 @@ int pg_audit(StoreSession *session, const StoreOffset *offsets, size_t n_offsets
         r = audit(s, &found);
         if (r == 0)
                 r = count_spools(s, offsets, n_offsets, rows_of_spool);
+        for (size_t i = 0; i < n_offsets && r >= 0; i++)
+                r = pg_spool_offset(s, offsets[i].spool, &offsets[i]);
         pg_end_read(s);
-        if (r == 0)
-                *ret = found;
-        return r;
+        if (r < 0)
+                return r;
+        *ret = found;
+        return 0;
 }

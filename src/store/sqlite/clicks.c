@@ -158,6 +158,12 @@ static int get_spool(SqliteSession *s, const uint8_t spool[STORE_SPOOL_ID_SIZE],
         return 0;
 }
 
+int sqlite_spool_offset(SqliteSession *s, StoreOffset *offset) {
+        int64_t id;
+
+        return get_spool(s, offset->spool, &id, offset);
+}
+
 static int insert_spool(SqliteSession *s, const StoreBatch *batch, int64_t *ret_id) {
         static const char sql[] =
                         "INSERT INTO spools (uuid, first_seq, next_seq, rows, shed, bad, damaged)"

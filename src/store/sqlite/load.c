@@ -164,7 +164,7 @@ static int audit(SqliteSession *s, StoreAudit *ret) {
         return r;
 }
 
-int sqlite_audit(StoreSession *session, const StoreOffset *offsets, size_t n_offsets,
+int sqlite_audit(StoreSession *session, StoreOffset *offsets, size_t n_offsets,
                  int64_t *rows_of_spool, StoreAudit *ret) {
         SqliteSession *s = sqlite_session(session);
         StoreAudit found = {.duplicates = 0};
@@ -176,8 +176,11 @@ int sqlite_audit(StoreSession *session, const StoreOffset *offsets, size_t n_off
         r = audit(s, &found);
         if (r == 0)
                 r = count_spools(s, offsets, n_offsets, rows_of_spool);
+        for (size_t i = 0; i < n_offsets && r >= 0; i++)
+                r = sqlite_spool_offset(s, &offsets[i]);
         sqlite_end_read(s);
-        if (r == 0)
-                *ret = found;
-        return r;
+        if (r < 0)
+                return r;
+        *ret = found;
+        return 0;
 }

@@ -202,6 +202,8 @@ enum { TYPE_REDIRECT = 1, TYPE_CREATED, TYPE_UPDATED, TYPE_DELETED };
 int sqlite_event_insert(SqliteSession *s, SqliteTotals *totals, const Event *event,
                         int64_t type) _must_check_;
 int sqlite_redirects_add(SqliteSession *s, int64_t url_id, int64_t n) _must_check_;
+/* Of the spool that *offset names. STORE_NOT_FOUND, and nothing is changed. */
+int sqlite_spool_offset(SqliteSession *s, StoreOffset *offset) _must_check_;
 /* STORE_NOT_FOUND */
 int sqlite_user_exists(SqliteSession *s, int64_t id) _must_check_;
 int sqlite_url_exists(SqliteSession *s, int64_t id) _must_check_;
@@ -288,5 +290,5 @@ int sqlite_offset_get(StoreSession *session, const uint8_t spool[STORE_SPOOL_ID_
                       StoreOffset *ret);
 int sqlite_offset_list(StoreSession *session, Arena *arena, StoreOffset **ret, size_t *ret_n);
 int sqlite_offset_delete(StoreSession *session, const uint8_t spool[STORE_SPOOL_ID_SIZE]);
-int sqlite_audit(StoreSession *session, const StoreOffset *offsets, size_t n_offsets,
+int sqlite_audit(StoreSession *session, StoreOffset *offsets, size_t n_offsets,
                  int64_t *rows_of_spool, StoreAudit *ret);
