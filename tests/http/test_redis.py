@@ -234,7 +234,7 @@ class Faults(Base):
         begin, steps, n_edits = time.monotonic(), list(steps), 0
         pause = seconds / (len(steps) + 1)
         due = begin + pause
-        while time.monotonic() < begin + seconds:
+        while steps or time.monotonic() < begin + seconds:  # a step may take long on a busy machine
             self.edit(self.links[(n_edits * 37) % N_LINKS])
             n_edits += 1
             if steps and time.monotonic() >= due:
