@@ -8,6 +8,7 @@
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "basic/clock.h"
@@ -353,6 +354,14 @@ static void name_actor(Ctl *ctl) {
         store_session_actor(ctl->session, &(StoreActor){.name = slice_from_string(ctl->actor)});
 }
 
+/* There is no file of SQLite's, or an empty one. */
+static bool is_unmade(const Ctl *ctl) {
+        const char *path = ctl_sqlite_path(ctl);
+        struct stat st;
+
+        return path && (ctl_sqlite_missing(ctl) || (stat(path, &st) == 0 && st.st_size == 0));
+}
+
 static int open_session(Ctl *ctl, unsigned how) {
         StoreOptions options = {
                         .connect_usec = CTL_DEADLINE_USEC,
@@ -362,14 +371,15 @@ static int open_session(Ctl *ctl, unsigned how) {
         const char *url = ctl->options.store.url;
         int r;
 
-        if (how & CTL_TRY && ctl_sqlite_missing(ctl)) {
+        if (how & CTL_TRY && is_unmade(ctl)) {
                 url = "fake:";
         } else if (!options.create && ctl_sqlite_missing(ctl)) {
                 ctl_error(ctl->options.store.url, "the file is not there: run \"shortenerctl db "
                                                   "init\" to make it, or say which with --store=");
                 return EXIT_CONFIG;
         }
-        if (options.create && ctl_sqlite_missing(ctl) && !has_folder(ctl_sqlite_path(ctl))) {
+        if (how & (CTL_CREATE | CTL_TRY) && ctl_sqlite_missing(ctl) &&
+            !has_folder(ctl_sqlite_path(ctl))) {
                 ctl_error(ctl->options.store.url, "its folder is not there: make it, for the "
                                                   "service's user");
                 return EXIT_FAILED;

@@ -57,7 +57,7 @@ int main(int argc, char **argv) {
                 log_open(program.name, arguments.log_format, LOG_ERR);
                 if (arguments.check_config)
                         status = manager_check_links(&manager.options);
-                if (arguments.dump_config)
+                if (arguments.dump_config && status == EXIT_SUCCESS)
                         status = program_dump(&program, options_table, n_options, &manager.options);
                 config_free(options_table, n_options, &manager.options);
                 return status;

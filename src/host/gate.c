@@ -5,7 +5,9 @@
  */
 
 #include <errno.h>
+#include <linux/futex.h>
 #include <pthread.h>
+#include <signal.h>
 #include <string.h>
 #include <time.h>
 
@@ -67,6 +69,21 @@ static int lock_until(pthread_mutex_t *mutex, uint64_t deadline_usec) {
         return r;
 }
 
+/* A dead thread's number that nobody took out: the kernel found no list of what it held, since the
+ * OOM killer had taken its memory back before. Does what the kernel does (robust-futexes.rst), as
+ * the C library aborts at such a word. The word is a mutex' first, in every layout that the kernel
+ * can work with. */
+static void bury_owner(pthread_mutex_t *mutex) {
+        uint32_t *word = (uint32_t *)mutex;
+        uint32_t old = __atomic_load_n(word, __ATOMIC_RELAXED);
+        pid_t tid = (pid_t)(old & FUTEX_TID_MASK);
+
+        if (UNLIKELY(tid != 0) && kill(tid, 0) < 0 && errno == ESRCH)
+                (void)__atomic_compare_exchange_n(word, &old,
+                                                  (old & FUTEX_WAITERS) | FUTEX_OWNER_DIED, false,
+                                                  __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+}
+
 int host_gate_enter(HostPage *page, uint64_t deadline_usec, void **ret_pass) {
         PageGate *gate = &page_layout(page)->header.gate;
         pthread_mutex_t *mutex = (pthread_mutex_t *)gate->mutex;
@@ -75,6 +92,7 @@ int host_gate_enter(HostPage *page, uint64_t deadline_usec, void **ret_pass) {
         *ret_pass = NULL;
         if (__atomic_load_n(&gate->kind, __ATOMIC_ACQUIRE) != PAGE_GATE_KIND)
                 return 0;
+        bury_owner(mutex);
         r = lock_until(mutex, deadline_usec);
         if (r == EOWNERDEAD)
                 r = pthread_mutex_consistent(mutex);

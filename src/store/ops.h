@@ -197,9 +197,9 @@ int store_note_load(StoreSession *session, const StoreTotals *was, Audit *ret) _
 
 /* ---- hooks, which may be absent ---- */
 
-/* The hooks, where the session has them. Enter: 0 or -ETIMEDOUT, with its reason set. Leave: what
- * was entered, if anything was. */
-int store_hook_enter(StoreSession *session) _must_check_;
+/* The hooks, where the session has them. Enter: 0 or -ETIMEDOUT (CLOCK_MONOTONIC; 0: never), with
+ * its reason set. Leave: what was entered, if anything was. */
+int store_hook_enter(StoreSession *session, uint64_t deadline_usec) _must_check_;
 void store_hook_leave(StoreSession *session);
 void store_hook_waiting(StoreSession *session, int delta);
 unsigned store_hook_n_waiting(const StoreSession *session);

@@ -33,12 +33,12 @@ bool store_session_expired(const StoreSession *session) {
         return session->deadline_usec != 0 && clock_monotonic_usec() >= session->deadline_usec;
 }
 
-int store_hook_enter(StoreSession *session) {
+int store_hook_enter(StoreSession *session, uint64_t deadline_usec) {
         int r;
 
         if (!session->hooks.enter)
                 return 0;
-        r = session->hooks.enter(session->hooks.userdata, session->deadline_usec, &session->pass);
+        r = session->hooks.enter(session->hooks.userdata, deadline_usec, &session->pass);
         if (r < 0)
                 store_session_set_error(session, "the turn to write did not come in time");
         return r;

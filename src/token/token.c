@@ -16,7 +16,8 @@
 #define PREFIX_SIZE   (sizeof TOKEN_PREFIX - 1)
 #define CRYPTO_SONAME "libcrypto.so.3"
 
-/* OpenSSL's, loaded with the first token: nearly 1 MB that open instances can do without. */
+/* OpenSSL's, loaded with the first token, entity tag or key: nearly 1 MB that an instance which
+ * only redirects does without. */
 static struct {
         __typeof__(&EVP_Digest) digest;
         __typeof__(&EVP_sha256) sha256;

@@ -55,6 +55,8 @@ struct Resolver {
         Arena arena;
         atomic_uint_fast64_t n_queries;
         atomic_uint_fast64_t ping_usec;
+        atomic_bool ping_failed;                  /* the last one */
+        atomic_uint_fast64_t in_store_since_usec; /* CLOCK_MONOTONIC; 0: it is not */
         atomic_int_fast64_t active_urls;
 };
 
@@ -188,6 +190,7 @@ static size_t ask_store(Resolver *resolver) {
                         resolver->rest[n++] = (Link){.code = resolver->questions[i].link.code};
         if (n == 0)
                 return 0;
+        atomic_store(&resolver->in_store_since_usec, now);
         r = resolver_session(resolver, now + atomic_load(&resolver->timeout_usec));
         if (r == 0)
                 r = store_urls_by_codes(resolver->session, &resolver->arena, resolver->rest, n);
@@ -195,6 +198,7 @@ static size_t ask_store(Resolver *resolver) {
         if (r == -EHOSTDOWN &&
             (is_reached_by_others(resolver) || store_is_up(resolver->options.store)))
                 r = store_urls_by_codes(resolver->session, &resolver->arena, resolver->rest, n);
+        atomic_store(&resolver->in_store_since_usec, 0);
         atomic_fetch_add_explicit(&resolver->n_queries, 1, memory_order_relaxed);
         for (size_t i = 0; i < resolver->n_questions; i++) {
                 Question *q = resolver->questions + i;
@@ -227,13 +231,21 @@ static void resolve(Resolver *resolver, size_t n) {
 /* ---- when nothing waits ---- */
 
 static void ping(Resolver *resolver) {
+        bool up = store_is_up(resolver->options.store);
         uint64_t start = clock_monotonic_usec();
         StoreTotals totals;
         int r;
 
+        atomic_store(&resolver->in_store_since_usec, start);
         r = resolver_session(resolver, start + atomic_load(&resolver->timeout_usec));
+        /* With the breaker open not in competition with those who want to write, and may not be
+         * able to when reading works. */
         if (r == 0)
-                r = store_ping(resolver->session);
+                r = up ? store_ping(resolver->session) : store_probe(resolver->session);
+        if (r == 0 && !up)
+                store_expect_up(resolver->options.store);
+        atomic_store(&resolver->ping_failed, r != 0);
+        atomic_store(&resolver->in_store_since_usec, 0);
         atomic_store(&resolver->ping_usec, clock_monotonic_usec() - start);
         if (r == 0 && store_totals(resolver->session, &totals) == 0)
                 atomic_store(&resolver->active_urls, totals.active_urls);
@@ -318,9 +330,18 @@ Resolver *resolver_free(Resolver *resolver) {
         return NULL;
 }
 
-/* Any thread: looks at what does not change, and at the page. */
+/* The last time it failed, or seems to fail just now. */
+static bool reading_fails(const Resolver *resolver) {
+        uint64_t since_usec = atomic_load(&resolver->in_store_since_usec);
+
+        return atomic_load(&resolver->ping_failed) ||
+               (since_usec != 0 && clock_monotonic_usec() - since_usec >= STORE_BREAKER_USEC);
+}
+
+/* Any thread. The breaker alone does not tell: it may be writes that fail. */
 static bool is_hopeless(const Resolver *resolver, Slice code) {
         return !store_is_up(resolver->options.store) && !resolver->options.redis &&
+               reading_fails(resolver) &&
                host_page_quiet_usec(resolver->options.page, host_counter(code)) >=
                                MOVED_LATELY_USEC;
 }

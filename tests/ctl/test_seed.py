@@ -63,6 +63,10 @@ class Seed(Case):
     def test_dry_run_changes_nothing(self):
         self.assertEqual(self.ctl("seed", "--dry-run", SEED), LOADED.replace("Loaded", "Would load"))
         self.assertFalse(os.path.exists(self.path("store.db")), "a dry run made the store")
+        self.write("store.db", "")
+        self.assertEqual(self.ctl("seed", "--dry-run", SEED), LOADED.replace("Loaded", "Would load"))
+        os.remove(self.path("store.db"))
+        self.refused("seed", "--dry-run", SEED, store="nosuch/store.db", message="folder is not there")
         self.init()
         self.assertEqual(self.ctl("seed", "--dry-run", SEED), LOADED.replace("Loaded", "Would load"))
         self.assertEqual(self.totals(), (0, 0, 0))

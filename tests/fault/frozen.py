@@ -4,6 +4,7 @@
 everything else answers within a second (503, or what can still be read), and afterwards all that was
 spooled arrives."""
 
+import collections
 import contextlib
 import fcntl
 import os
@@ -177,6 +178,28 @@ class Frozen(unittest.TestCase):
     def test_write_lock(self):
         self.start()
         self.run_away("BEGIN EXCLUSIVE", locked_by("BEGIN EXCLUSIVE"), True)
+
+    def test_reads_beside_writes_that_fail(self):
+        """The breaker is open because of writes: that keeps few redirects from being looked up."""
+        self.start()
+        answers, ended = collections.Counter(), threading.Event()
+
+        def post():
+            while not ended.is_set():
+                self.one.post("/urls", {"url": "https://example.com/never"})
+        with locked_by("BEGIN IMMEDIATE")(self.service):
+            threads = [threading.Thread(target=post) for _ in range(4)]
+            for thread in threads:
+                thread.start()
+            end = time.monotonic() + SECONDS
+            while time.monotonic() < end:
+                answers[self.one.get(f"/q{sum(answers.values())}").status] += 1
+                time.sleep(0.01)  # a rate, not a wait
+            ended.set()
+            for thread in threads:
+                thread.join()
+        print(f"reads beside writes that fail: {dict(answers)}", flush=True)
+        self.assertGreater(answers[404], 0.3 * sum(answers.values()))
 
     def test_exclusive_mode_before_the_start(self):
         """Another program has the file for itself alone: that cannot be had while we use it."""

@@ -17,10 +17,11 @@
 #include "basic/clock.h"
 #include "store/sqlite/session.h"
 
-#define LOG_PAGES        6000  /* of 4 KiB: the shipper and imports move them into the file */
-#define LOG_PAGES_CLIENT 16000 /* a client's writer does */
-#define SQL_SIZE         1024  /* bytes of a composed statement */
-#define ROWS_FIRST       128   /* rows of the first allocation of a list that may be longer */
+#define LOG_PAGES            6000  /* of 4 KiB: the shipper and imports move them into the file */
+#define LOG_PAGES_CLIENT     16000 /* a client's writer does */
+#define CHECKPOINT_WAIT_USEC 20000ULL /* for the turn to move the log's end */
+#define SQL_SIZE             1024     /* bytes of a composed statement */
+#define ROWS_FIRST           128 /* rows of the first allocation of a list that may be longer */
 
 /* ---- statements ---- */
 
@@ -178,9 +179,9 @@ static int begin(SqliteSession *s, SqliteWriter writer) {
         r = sqlite_ready(s);
         if (r < 0)
                 return r;
-        r = store_hook_enter(&s->session);
-        if (r < 0)
-                return r;
+        /* Nothing was done: as when the lock is not to be had. */
+        if (store_hook_enter(&s->session, s->session.deadline_usec) < 0)
+                return -EBUSY;
         s->writer = writer;
         r = run_plain(s, STMT_BEGIN_WRITE, "BEGIN IMMEDIATE");
         if (r < 0)
@@ -236,7 +237,9 @@ static void checkpoint(SqliteSession *s) {
         if (s->wal_pages < limit)
                 return;
         s->wal_pages = 0;
-        if (move_log(s) < 0 || store_hook_enter(&s->session) < 0)
+        /* What the caller asked for is done: it does not wait long for this. */
+        if (move_log(s) < 0 ||
+            store_hook_enter(&s->session, clock_monotonic_usec() + CHECKPOINT_WAIT_USEC) < 0)
                 return;
         (void)move_log(s);
         store_hook_leave(&s->session);

@@ -3,6 +3,7 @@
 
 #include "host-test.h"
 
+#include <linux/futex.h>
 #include <pthread.h>
 #include <string.h>
 
@@ -145,6 +146,27 @@ static void test_holder_is_killed(void **state) {
         }
 }
 
+static void die_at_once(const Fixture *f _unused_, int in _unused_, int out _unused_) {
+}
+
+/* What is left when the OOM killer has taken the holder's memory back before it died: the kernel
+ * then finds no list of what it held. */
+static void test_holder_was_never_found(void **state) {
+        Fixture *f = *state;
+        _cleanup_(host_page_free_p) HostPage *page = open_page(f);
+        uint32_t *word = (uint32_t *)page->page->header.gate.mutex;
+        Child child = child_start(f, die_at_once);
+
+        child_finish(&child); /* waited for: its number is nobody's */
+        for (int i = 0; i < 2; i++) {
+                /* With waiters noted and without. */
+                __atomic_store_n(word, (uint32_t)child.pid | (i == 1 ? FUTEX_WAITERS : 0),
+                                 __ATOMIC_SEQ_CST);
+                host_gate_leave(enter(page));
+                assert_int_equal(__atomic_load_n(word, __ATOMIC_SEQ_CST) & FUTEX_TID_MASK, 0);
+        }
+}
+
 /* ---- no queue ---- */
 
 static void test_page_of_an_older_version(void **state) {
@@ -178,6 +200,7 @@ int main(void) {
                 TEST_IN_FOLDER(test_one_process_at_a_time),
                 TEST_IN_FOLDER(test_in_order_of_arrival),
                 TEST_IN_FOLDER(test_holder_is_killed),
+                TEST_IN_FOLDER(test_holder_was_never_found),
                 TEST_IN_FOLDER(test_page_of_an_older_version),
                 TEST_IN_FOLDER(test_page_is_replaced_meanwhile),
         };

@@ -129,7 +129,7 @@ static void test_turn_that_does_not_come(void **state) {
         assert_int_equal(store_ping(session), 0);
         gate.shut = true;
         store_session_deadline(session, deadline_usec);
-        assert_int_equal(create_user(session, place, "a"), -ETIMEDOUT);
+        assert_int_equal(create_user(session, place, "a"), -EBUSY);
         assert_int_equal(gate.deadline_usec, deadline_usec);
         assert_gate(&gate, 0);
         assert_non_null(strstr(store_session_error(session), "turn"));
@@ -164,6 +164,29 @@ static void test_turn_without_the_lock(void **state) {
         (void)store_free(store);
 }
 
+/* What was asked for is committed: moving the log is not worth a long wait. */
+static void test_log_waits_for_a_moment_only(void **state) {
+        Place *place = *state;
+        Store *store = open_store(place->url, true);
+        Gate gate;
+        StoreSession *session = session_behind(store, &gate);
+        SqliteSession *s = sqlite_session(session);
+        uint64_t begun_usec;
+
+        assert_int_equal(create_user(session, place, "a"), 0);
+        (void)sqlite3_wal_hook(s->db, NULL, NULL);
+        store_session_deadline(session, 0); /* never */
+        assert_int_equal(sqlite_begin_write(s, WRITER_CLIENT), 0);
+        s->wal_pages = 1 << 20;
+        begun_usec = clock_monotonic_usec();
+        assert_int_equal(sqlite_end_write(s, 0, &SLICE_NONE, 0), 0);
+        assert_gate(&gate, 3); /* the second time for the log */
+        assert_true(gate.deadline_usec > begun_usec &&
+                    gate.deadline_usec < clock_monotonic_usec() + USEC_PER_SEC);
+        (void)store_session_free(session);
+        (void)store_free(store);
+}
+
 /* A session that goes in the middle of a load gives its place on. */
 static void test_session_ends_inside(void **state) {
         Place *place = *state;
@@ -183,6 +206,7 @@ int main(void) {
                         PLACE_TEST(test_all_writers_queue),
                         PLACE_TEST(test_turn_that_does_not_come),
                         PLACE_TEST(test_turn_without_the_lock),
+                        PLACE_TEST(test_log_waits_for_a_moment_only),
                         PLACE_TEST(test_session_ends_inside),
         };
 
