@@ -59,7 +59,8 @@ Resolver *resolver_free(Resolver *resolver);
 DEFINE_CLEANUP(Resolver, resolver_free)
 
 /* -ENOBUFS: too many wait. -EHOSTDOWN: the breaker is open, reading failed too, nothing has shown
- * since that the store is back, and there is no Redis: the thread, which probes, could not answer either. */
+ * since that the store is back, and there is no Redis: the thread, which probes, could not answer
+ * either. */
 int resolver_push(Resolver *resolver, Lookup *lookup) _must_check_;
 void resolver_set_timeout(Resolver *resolver, uint64_t timeout_usec);
 void resolver_stats(const Resolver *resolver, ResolverStats *ret); /* any thread */
