@@ -6,7 +6,8 @@
 #include <errno.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <threads.h>
+#include <stdatomic.h>
+#include <stdlib.h>
 
 #include "basic/base62.h"
 #include "basic/hash.h"
@@ -18,28 +19,48 @@
 
 /* OpenSSL's, loaded with the first token, entity tag or key: nearly 1 MB that an instance which
  * only redirects does without. */
-static struct {
+typedef struct Crypto {
         __typeof__(&EVP_Digest) digest;
         __typeof__(&EVP_sha256) sha256;
         __typeof__(&CRYPTO_memcmp) memcmp;
-        int result; /* of loading */
-} crypto;
+} Crypto;
 
-static void load_crypto_once(void) {
-        static const LibrarySymbol symbols[] = {
-                        {"EVP_Digest", &crypto.digest},
-                        {"EVP_sha256", &crypto.sha256},
-                        {"CRYPTO_memcmp", &crypto.memcmp},
-        };
+static int make_crypto(Crypto **ret) {
+        Crypto *crypto = calloc(1, sizeof(*crypto));
+        int r;
 
-        crypto.result = library_load(CRYPTO_SONAME, symbols, ELEMENTSOF(symbols));
+        if (!crypto)
+                return -ENOMEM;
+        r = library_load(CRYPTO_SONAME,
+                         (const LibrarySymbol[]){{"EVP_Digest", &crypto->digest},
+                                                 {"EVP_sha256", &crypto->sha256},
+                                                 {"CRYPTO_memcmp", &crypto->memcmp}},
+                         3);
+        if (r < 0) {
+                free(crypto);
+                return r;
+        }
+        *ret = crypto;
+        return 0;
 }
 
-static int load_crypto(void) {
-        static once_flag once = ONCE_FLAG_INIT;
+/* Threads that come at the same time load it each, which does no harm; the first one's is kept. */
+static int load_crypto(const Crypto **ret) {
+        static _Atomic(Crypto *) kept;
+        Crypto *crypto = atomic_load(&kept), *first = NULL;
+        int r;
 
-        call_once(&once, load_crypto_once);
-        return crypto.result;
+        if (!crypto) {
+                r = make_crypto(&crypto);
+                if (r < 0)
+                        return r;
+                if (!atomic_compare_exchange_strong(&kept, &first, crypto)) {
+                        free(crypto);
+                        crypto = first;
+                }
+        }
+        *ret = crypto;
+        return 0;
 }
 
 static void checksum(Slice text, char ret[TOKEN_CHECKSUM]) {
@@ -84,20 +105,23 @@ bool token_of_field(Slice field, Slice *ret) {
 }
 
 int token_digest(Slice text, uint8_t ret[TOKEN_DIGEST_SIZE]) {
+        const Crypto *crypto;
         unsigned len = 0;
         int r;
 
-        r = load_crypto();
+        r = load_crypto(&crypto);
         if (r < 0)
                 return r;
-        if (crypto.digest(text.data, text.len, ret, &len, crypto.sha256(), NULL) != 1)
+        if (crypto->digest(text.data, text.len, ret, &len, crypto->sha256(), NULL) != 1)
                 return -ENOMEM;
         CHECK(len == TOKEN_DIGEST_SIZE);
         return 0;
 }
 
 bool token_digest_equal(const uint8_t a[TOKEN_DIGEST_SIZE], const uint8_t b[TOKEN_DIGEST_SIZE]) {
-        if (load_crypto() < 0)
+        const Crypto *crypto;
+
+        if (load_crypto(&crypto) < 0)
                 return false;
-        return crypto.memcmp(a, b, TOKEN_DIGEST_SIZE) == 0;
+        return crypto->memcmp(a, b, TOKEN_DIGEST_SIZE) == 0;
 }

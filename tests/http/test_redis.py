@@ -319,7 +319,13 @@ class Faults(Base):
         def roomy():
             self.redis.command("CONFIG", "SET", "maxmemory", "0")
         self.check("out of memory", full, roomy, full, roomy)
-        self.assertGreater(self.one.metric("shortener_redis_refusals_total "), 0)
+
+        def refused():
+            self.edit(self.links[0])
+            self.assertEqual(self.one.get(self.links[0]["path"]).status, 302)
+            return self.one.metric("shortener_redis_refusals_total ") > 0
+        full()
+        harness.wait_for(refused, 20, "Redis to refuse what is put there")
 
     def test_corrupted(self):
         def corrupt():
