@@ -13,30 +13,25 @@ static bool is_sound(const StoreOffset *offset, int64_t rows_found) {
 }
 
 int clicks_verify(StoreSession *session, Arena *arena, Verify *ret) {
-        StoreOffset *offsets = NULL;
         Verify verify = {0};
-        int64_t *rows;
+        const StoreAudit *audit = &verify.audit;
         int r;
 
-        r = store_offset_list(session, arena, &offsets, &verify.n_spools);
+        r = store_audit(session, arena, &verify.audit);
         if (r != 0)
                 return r;
-        rows = arena_new(arena, int64_t, verify.n_spools + 1);
+        verify.n_spools = audit->n_offsets;
         verify.spools = arena_new(arena, VerifySpool, verify.n_spools + 1);
-        if (!rows || !verify.spools)
+        if (!verify.spools)
                 return -ENOMEM;
-        r = store_audit(session, offsets, verify.n_spools, rows, &verify.audit);
-        if (r != 0)
-                return r;
-        verify.sound = verify.audit.duplicates == 0 && verify.audit.total_drift == 0 &&
-                       verify.audit.list_drift == 0;
+        verify.sound = audit->duplicates == 0 && audit->total_drift == 0 && audit->list_drift == 0;
         for (size_t i = 0; i < verify.n_spools; i++) {
                 VerifySpool *spool = &verify.spools[i];
 
-                segment_id_format(offsets[i].spool, spool->id);
-                spool->offset = offsets[i];
-                spool->rows_found = rows[i];
-                spool->sound = is_sound(&offsets[i], rows[i]);
+                segment_id_format(audit->offsets[i].spool, spool->id);
+                spool->offset = audit->offsets[i];
+                spool->rows_found = audit->rows_of_spool[i];
+                spool->sound = is_sound(&spool->offset, spool->rows_found);
                 verify.sound = verify.sound && spool->sound;
         }
         *ret = verify;

@@ -243,7 +243,7 @@ static int ship_folder(Ctl *ctl, const char *directory, AdoptResult *total) {
         AdoptResult result = {};
         int r;
 
-        r = clicks_adopt(directory, ctl->store, ctl_hooks(ctl, CTL_BACKGROUND), ctl->page, &result);
+        r = clicks_adopt(directory, ctl->store, ctl_hooks(ctl), ctl->page, &result);
         total->shipped += result.shipped;
         total->bad += result.bad;
         total->damaged += result.damaged;
@@ -295,7 +295,7 @@ int verb_clicks_ship(Ctl *ctl) {
         AdoptResult total = {};
         int r;
 
-        r = ctl_open(ctl, CTL_WRITE | CTL_BACKGROUND);
+        r = ctl_open(ctl, CTL_WRITE);
         if (r == EXIT_DONE)
                 r = ship_dead(ctl, &total);
         return r == EXIT_DONE ? report_shipped(ctl, &total) : r;
@@ -305,7 +305,7 @@ int verb_clicks_adopt(Ctl *ctl) {
         AdoptResult total = {};
         int r;
 
-        r = ctl_open(ctl, CTL_WRITE | CTL_BACKGROUND);
+        r = ctl_open(ctl, CTL_WRITE);
         if (r == EXIT_DONE)
                 r = ship_folder(ctl, ctl->command.arguments[0], &total);
         return r == EXIT_DONE ? report_shipped(ctl, &total) : r;

@@ -258,14 +258,14 @@ static void hook_committed(void *userdata) {
         host_writer_committed(ctl->slot, 0);
 }
 
-const StoreHooks *ctl_hooks(Ctl *ctl, unsigned how) {
+const StoreHooks *ctl_hooks(Ctl *ctl) {
         static StoreHooks hooks;
 
         if (!ctl->slot)
                 return NULL;
         hooks = (StoreHooks){
                         .userdata = ctl,
-                        .waiting = how & CTL_BACKGROUND ? NULL : hook_waiting,
+                        .waiting = hook_waiting,
                         .enter = hook_enter,
                         .leave = hook_leave,
                         .n_waiting = hook_n_waiting,
@@ -395,7 +395,7 @@ static int open_session(Ctl *ctl, unsigned how) {
         }
         if (r < 0)
                 return ctl_store_failed(ctl, r);
-        r = store_session_new(ctl->store, ctl_hooks(ctl, how), &ctl->session);
+        r = store_session_new(ctl->store, ctl_hooks(ctl), &ctl->session);
         if (r != 0)
                 return ctl_store_failed(ctl, r);
         name_actor(ctl);

@@ -22,9 +22,8 @@ typedef enum CtlAccess {
         CTL_READ = 0,
         CTL_WRITE = 1 << 0,      /* by way of the host page */
         CTL_CREATE = 1 << 1,     /* SQLite: makes a missing file */
-        CTL_TRY = 1 << 4,        /* makes no file: a missing one is played by a store in memory */
         CTL_ANY_SCHEMA = 1 << 2, /* the verb looks at the schema itself */
-        CTL_BACKGROUND = 1 << 3, /* many rows: writers that clients wait for go first */
+        CTL_TRY = 1 << 3,        /* makes no file: a store in memory plays a missing one */
 } CtlAccess;
 
 struct Ctl {
@@ -59,7 +58,7 @@ int ctl_open_page(Ctl *ctl) _must_check_;
 void ctl_try_page(Ctl *ctl);
 
 /* The hooks that a session of this program needs; NULL without a host page. Borrowed. */
-const StoreHooks *ctl_hooks(Ctl *ctl, unsigned how);
+const StoreHooks *ctl_hooks(Ctl *ctl);
 
 void ctl_close_store(Ctl *ctl);
 void ctl_done(Ctl *ctl);

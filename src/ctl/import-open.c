@@ -202,7 +202,7 @@ static int open_store(Import *import) {
         const char *url;
         int r;
 
-        r = ctl_open(import->ctl, CTL_WRITE | CTL_BACKGROUND);
+        r = ctl_open(import->ctl, CTL_WRITE);
         if (r != EXIT_DONE)
                 return r;
         url = store_url_shown(import->ctl->store);

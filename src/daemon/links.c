@@ -12,6 +12,7 @@
 
 #include "daemon/manager.h"
 #include "model/host.h"
+#include "policy/blocklist.h"
 
 /* The host of BaseURL=, malloc'ed; *ret NULL: there is none. */
 static int base_host(const Manager *manager, char **ret) {
@@ -61,25 +62,31 @@ static void apply_policy(Manager *manager) {
         manager->front.blocklists = manager->blocklists;
 }
 
-static int open_blocklists(char **files, Blocklists **ret) {
+/* Says which of the files (NULL terminated) cannot be read. */
+static int blocklist_failed(char *const *files, size_t bad, int r) {
+        log_error("[Links] Blocklist=: %s: %s", files[bad] ? files[bad] : "start",
+                  r == -ESPIPE ? "a pipe cannot be read twice, as a list is" : strerror(-r));
+        return EXIT_CONFIG;
+}
+
+int manager_check_links(const Options *options) {
+        Blocklist *blocklist = NULL;
+        size_t bad = 0;
+        int r = blocklist_load(options->links.blocklist, &blocklist, &bad);
+
+        (void)blocklist_free(blocklist);
+        return r < 0 ? blocklist_failed(options->links.blocklist, bad, r) : EXIT_SUCCESS;
+}
+
+static int open_blocklists(Manager *manager) {
+        char **files = manager->options.links.blocklist;
         size_t bad = 0;
         int r;
 
         if (!files[0])
                 return 0;
-        r = blocklists_new(files, ret, &bad);
-        if (r < 0)
-                log_error("[Links] Blocklist=: %s: %s", files[bad] ? files[bad] : "start",
-                          strerror(-r));
-        return r;
-}
-
-int manager_check_links(const Options *options) {
-        Blocklists *blocklists = NULL;
-        int r = open_blocklists(options->links.blocklist, &blocklists);
-
-        (void)blocklists_free(blocklists);
-        return r < 0 ? EXIT_CONFIG : EXIT_SUCCESS;
+        r = blocklists_new(files, &manager->blocklists, &bad);
+        return r < 0 ? blocklist_failed(files, bad, r) : 0;
 }
 
 int manager_start_links(Manager *manager) {
@@ -89,8 +96,9 @@ int manager_start_links(Manager *manager) {
                 log_error("start: %s", strerror(-r));
                 return EXIT_FAILURE;
         }
-        if (open_blocklists(manager->options.links.blocklist, &manager->blocklists) < 0)
-                return EXIT_CONFIG;
+        r = open_blocklists(manager);
+        if (r != 0)
+                return r;
         apply_policy(manager);
         return 0;
 }

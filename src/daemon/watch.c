@@ -162,7 +162,7 @@ static void collect_cache(Manager *manager) {
         metric_set(manager->metrics, METRIC_CACHE_BYTES, (double)cache.n_bytes);
         metric_set(manager->metrics, METRIC_CACHE_EVICTIONS, (double)cache.n_evictions);
         metric_set(manager->metrics, METRIC_CACHE_UNVERIFIED,
-                   up && sight != STORE_SIGHT_NONE ? 0 : 1);
+                   store_is_reachable(manager->store) ? 0 : 1);
         metric_set(manager->metrics, METRIC_WATCHER_UP, sight == STORE_SIGHT_ALL ? 1 : 0);
         metric_set(manager->metrics, METRIC_WATCHER_CHANGES, (double)watcher.n_changes);
         metric_set(manager->metrics, METRIC_WATCHER_LOSSES, (double)watcher.n_losses);

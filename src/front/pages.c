@@ -5,11 +5,6 @@
 
 #include "front/front.h"
 
-/* The breaker is closed, and not because nobody has asked since the server fell silent. */
-static bool is_connected(const Front *front) {
-        return store_is_up(front->store) && store_sight(front->store) != STORE_SIGHT_NONE;
-}
-
 void front_health(Front *front, HttpExchange *exchange) {
         HttpResponse *response = &exchange->response;
 
@@ -17,7 +12,7 @@ void front_health(Front *front, HttpExchange *exchange) {
         http_response_field(response, "X-Instance", slice_from_string(front->instance));
         http_response_field(response, "Cache-Control", SLICE("no-store"));
         buffer_append(&response->body,
-                      is_connected(front)
+                      store_is_reachable(front->store)
                                       ? SLICE("{\"database\":\"connected\",\"status\":\"ok\"}\n")
                                       : SLICE("{\"database\":\"disconnected\",\"status\":"
                                               "\"degraded\"}\n"));
@@ -25,7 +20,7 @@ void front_health(Front *front, HttpExchange *exchange) {
 
 void front_ready(Front *front, HttpExchange *exchange) {
         HttpResponse *response = &exchange->response;
-        bool ready = !front->draining && is_connected(front);
+        bool ready = !front->draining && store_is_reachable(front->store);
 
         response->status = ready ? 200 : 503;
         http_response_field(response, "X-Instance", slice_from_string(front->instance));

@@ -58,7 +58,6 @@ static int lock_until(pthread_mutex_t *mutex, uint64_t deadline_usec) {
                         .tv_sec = (time_t)(deadline_usec / USEC_PER_SEC),
                         .tv_nsec = (long)(deadline_usec % USEC_PER_SEC) * 1000,
         };
-
         int r;
 
         if (deadline_usec == 0)

@@ -223,11 +223,16 @@ static int each_line(const char *path, EachLine each, void *userdata) {
         FILE *file;
         int r = 0;
 
+        /* A list is read twice; a pipe without a writer would be waited for besides. */
+        if (stat(path, &st) < 0)
+                return -errno;
+        if (S_ISDIR(st.st_mode))
+                return -EISDIR;
+        if (S_ISFIFO(st.st_mode))
+                return -ESPIPE;
         file = fopen(path, "re");
         if (!file)
                 return -errno;
-        if (fstat(fileno(file), &st) == 0 && S_ISDIR(st.st_mode))
-                r = -EISDIR;
         arena_init(&arena, 0);
         while (r == 0 && (n = getline(&line, &size, file)) >= 0)
                 if ((size_t)n <= LINE_MAX_BYTES)

@@ -24,8 +24,8 @@ typedef struct BlocklistStats {
         size_t n_bad; /* lines that are none of these */
 } BlocklistStats;
 
-/* files: NULL terminated. -errno: a file cannot be read, *ret_bad is its index; -EAGAIN: it grew
- * meanwhile; -ENOMEM. */
+/* files: NULL terminated. -errno: a file cannot be read, *ret_bad is its index; -ESPIPE: it is a
+ * pipe, and each is read twice; -EAGAIN: it grew meanwhile; -ENOMEM. */
 int blocklist_load(char *const *files, Blocklist **ret, size_t *ret_bad) _must_check_;
 Blocklist *blocklist_free(Blocklist *blocklist);
 DEFINE_CLEANUP(Blocklist, blocklist_free)

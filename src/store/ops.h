@@ -107,8 +107,7 @@ typedef struct StoreOps {
                           StoreOffset *ret);
         int (*offset_list)(StoreSession *session, Arena *arena, StoreOffset **ret, size_t *ret_n);
         int (*offset_delete)(StoreSession *session, const uint8_t spool[STORE_SPOOL_ID_SIZE]);
-        int (*audit)(StoreSession *session, StoreOffset *offsets, size_t n_offsets,
-                     int64_t *rows_of_spool, StoreAudit *ret);
+        int (*audit)(StoreSession *session, Arena *arena, StoreAudit *ret);
 
         /* NULL: nothing to do. */
         int (*events_tidy)(StoreSession *session, int64_t before_sec, bool *ret_more);

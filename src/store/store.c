@@ -165,6 +165,10 @@ bool store_is_up(const Store *store) {
         return atomic_load_explicit(&store->next_probe_usec, memory_order_relaxed) == 0;
 }
 
+bool store_is_reachable(const Store *store) {
+        return store_is_up(store) && store_sight(store) != STORE_SIGHT_NONE;
+}
+
 int store_ping(StoreSession *session) {
         int r = VERB(session, ping(session));
 
@@ -378,9 +382,8 @@ int store_offset_delete(StoreSession *session, const uint8_t spool[STORE_SPOOL_I
         return VERB(session, offset_delete(session, spool));
 }
 
-int store_audit(StoreSession *session, StoreOffset *offsets, size_t n_offsets,
-                int64_t *rows_of_spool, StoreAudit *ret) {
-        return VERB(session, audit(session, offsets, n_offsets, rows_of_spool, ret));
+int store_audit(StoreSession *session, Arena *arena, StoreAudit *ret) {
+        return VERB(session, audit(session, arena, ret));
 }
 
 /* ---- changes of others ---- */

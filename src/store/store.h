@@ -123,6 +123,9 @@ const char *store_session_error(const StoreSession *session);
 #define STORE_BREAKER_FAILURES 3u
 #define STORE_BREAKER_USEC     250000ULL
 bool store_is_up(const Store *store); /* any thread; true until the breaker opens */
+/* And not only because nobody has asked since the server fell silent; see store_sight(). Any
+ * thread. */
+bool store_is_reachable(const Store *store);
 /* A verb has not come back in its time (a driver or the kernel hangs) and its caller was answered
  * without it: for the breaker that is a failure. Any thread. */
 void store_note_hang(Store *store);
@@ -418,7 +421,7 @@ typedef struct StoreBatch {
  * written, *ret_next_seq is the kept one and the result is STORE_CONFLICT_POSITION: read on from
  * there. STORE_REFUSED: a row was refused for what is in it (nothing was written; halve the batch).
  * An unknown url_id is no reason to refuse: the row is kept. The owner is looked up here.
- * Yields between rows when n_waiting() says so: then fewer rows were written; *ret_next_seq tells.
+ * Ends early when n_waiting() says so: then fewer rows were written; *ret_next_seq tells.
  * It can only do so where it knows what the missing seqs before that place are: give each batch one
  * kind of shed, bad and damaged. -EINVAL: the counts contradict the range. -EAGAIN: another process
  * ships this spool just now; nothing was done. */
@@ -441,12 +444,12 @@ typedef struct StoreAudit {
         int64_t rows_per_spools; /* events that came from spools */
         int64_t total_drift;     /* links whose kept total is not the count of their events */
         int64_t list_drift;      /* kept list counters that are off, summed absolute */
+        StoreOffset *offsets;    /* all, in the arena; of the moment that is counted */
+        int64_t *rows_of_spool;  /* events that are there of offsets[i] */
+        size_t n_offsets;
 } StoreAudit;
-/* Counts everything again; slow. rows_of_spool[i] is the count of rows of offsets[i], which is read
- * again in the moment that is counted, since shippers may move it; one that is gone is left as it
- * was. */
-int store_audit(StoreSession *session, StoreOffset *offsets, size_t n_offsets,
-                int64_t *rows_of_spool, StoreAudit *ret) _must_check_;
+/* Counts everything again; slow. */
+int store_audit(StoreSession *session, Arena *arena, StoreAudit *ret) _must_check_;
 
 /* ---- changes of others ---- */
 

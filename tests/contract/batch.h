@@ -18,5 +18,8 @@ void batch_fill(TestBatch *b, uint8_t spool, uint64_t from_seq, size_t n, int64_
 /* Appends all of it in as many calls as it takes; returns how many those were. */
 unsigned batch_append(Fixture *f, const TestBatch *b);
 StoreOffset offset_of(Fixture *f, uint8_t spool);
+/* How many rows of the offset's spool an audit found; its offset must be this one. -1: none such.
+ */
+int64_t rows_of(const StoreAudit *audit, const StoreOffset *offset);
 /* next - first = rows + shed + bad + damaged, and that many rows are there. */
 void assert_proof(Fixture *f, uint8_t spool);

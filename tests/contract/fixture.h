@@ -25,16 +25,13 @@
 /* What the hooks were called with, in order: "w+ C(a,b) c w- ". */
 typedef struct Diary {
         char text[512];
-        unsigned n_waiting;    /* what n_waiting() answers */
-        unsigned n_asked;      /* how often it was asked */
-        unsigned waiting_from; /* n_waiting counts from this question on */
-        unsigned quiet_from;   /* and no longer from this one on; 0: for ever */
+        unsigned n_waiting; /* what n_waiting() answers */
 } Diary;
 
 typedef struct Fixture {
         char *directory;      /* of the database file; NULL for others */
         const char *database; /* of PostgreSQL; NULL for others */
-        bool one_writer;      /* the store has one write lock, which the shipper yields */
+        bool one_writer;      /* the store has one write lock: shippers hold it shortly */
         Store *store;
         StoreSession *session; /* with hooks into the diary */
         StoreSession *other;   /* without hooks */

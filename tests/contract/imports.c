@@ -220,20 +220,6 @@ static void test_nothing(void **state) {
         assert_diary(f, "");
 }
 
-/* An import lets clients' writers go first, but not for ever. */
-static void test_yields_but_ends(void **state) {
-        Fixture *f = *state;
-        StoreUserRow row = user_row(0, S("a"), S("a@x.example"));
-
-        f->diary = (Diary){.n_waiting = 1, .quiet_from = 4};
-        assert_int_equal(store_users_import(f->session, &row, 1), 0);
-        assert_int_equal(row.result, STORE_OK);
-        f->diary = (Diary){.n_waiting = 1};
-        row = user_row(0, S("b"), S("b@x.example"));
-        assert_int_equal(store_users_import(f->session, &row, 1), 0);
-        assert_int_equal(row.result, STORE_OK);
-}
-
 int run_imports(void) {
         const struct CMUnitTest tests[] = {
                         CONTRACT_TEST(test_users),
@@ -244,7 +230,6 @@ int run_imports(void) {
                         CONTRACT_TEST(test_urls_all_refused),
                         CONTRACT_TEST(test_events),
                         CONTRACT_TEST(test_nothing),
-                        CONTRACT_TEST(test_yields_but_ends),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -175,6 +175,10 @@ class Lifecycle(unittest.TestCase):
         blocklist = run("--set=Links.Blocklist=/nonexistent/file", "--check-config")
         self.assertEqual((blocklist.returncode, blocklist.stderr),
                          (78, "shortenerd: [Links] Blocklist=: /nonexistent/file: No such file or directory\n"))
+        pipe = os.path.join(self.service.folder, "pipe")
+        os.mkfifo(pipe)
+        piped = run("--set=Links.Blocklist=" + pipe, "--check-config", "--dump-config")
+        self.assertEqual((piped.returncode, "pipe cannot be read twice" in piped.stderr, piped.stdout), (78, True, ""))
         long_path = run("--set=Clicks.Directory=/" + "a" * 255)
         self.assertEqual((long_path.returncode, "255 bytes" in long_path.stderr), (78, True), long_path.stderr)
         self.assertIn("Workers=4", run("--dump-config").stdout)

@@ -10,7 +10,10 @@ import subprocess
 import sys
 import unittest
 
-SOURCE, BUILD = sys.argv[1:3]
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import harness
+
+SOURCE, BUILD = sys.argv.pop(1), sys.argv.pop(1)
 SERVERS = (b"redis-server", b"initdb", b"pgbouncer")  # what a program would start
 
 
@@ -60,7 +63,4 @@ class Checks(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    result = unittest.main(argv=sys.argv[:1], exit=False).result
-    failed = len(result.failures) + len(result.errors)
-    print(f"{result.testsRun - failed} passed, {failed} failed")
-    sys.exit(1 if failed else 0)
+    harness.main()

@@ -17,7 +17,8 @@ import unittest
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests" / "lint"))
+sys.path[:0] = [str(ROOT / "tests" / "lint"), str(ROOT / "tests" / "lib")]
+import harness
 import lint
 
 NEEDED = ("dpkg-buildpackage", "dh", "lintian")
@@ -191,8 +192,4 @@ class Debian(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    result = unittest.main(argv=sys.argv, exit=False, verbosity=1).result
-    failed, skipped = len(result.failures) + len(result.errors), len(result.skipped)
-    print(f"{max(0, result.testsRun - failed - skipped)} passed, {failed} failed"
-          + (f", {skipped} skipped" if skipped else ""))
-    sys.exit(1 if failed else 0)
+    harness.main()

@@ -12,6 +12,9 @@ import sys
 import tempfile
 import unittest
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import harness
+
 SOURCE = sys.argv.pop(1)
 # Programs that write down how they were called. $RUNNING: the active instances.
 SYSTEMCTL = """#!/bin/sh
@@ -82,8 +85,4 @@ class Scripts(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    result = unittest.main(argv=sys.argv, exit=False, verbosity=1).result
-    failed, skipped = len(result.failures) + len(result.errors), len(result.skipped)
-    print(f"{max(0, result.testsRun - failed - skipped)} passed, {failed} failed"
-          + (f", {skipped} skipped" if skipped else ""))
-    sys.exit(1 if failed else 0)
+    harness.main()

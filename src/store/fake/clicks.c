@@ -114,23 +114,28 @@ int fake_offset_get(StoreSession *session, const uint8_t spool[STORE_SPOOL_ID_SI
         return offset ? 0 : STORE_NOT_FOUND;
 }
 
+static int copy_offsets(const FakeData *data, Arena *arena, StoreOffset **ret, size_t *ret_n) {
+        StoreOffset *copy = arena_new(arena, StoreOffset, data->n_offsets + 1);
+
+        if (!copy)
+                return -ENOMEM;
+        for (size_t i = 0; i < data->n_offsets; i++)
+                copy[i] = data->offsets[i];
+        *ret = copy;
+        *ret_n = data->n_offsets;
+        return 0;
+}
+
 int fake_offset_list(StoreSession *session, Arena *arena, StoreOffset **ret, size_t *ret_n) {
-        StoreOffset *copy;
         FakeData *data;
         int r;
 
         r = fake_begin_read(session, &data);
         if (r < 0)
                 return r;
-        copy = arena_new(arena, StoreOffset, data->n_offsets + 1);
-        if (copy) {
-                for (size_t i = 0; i < data->n_offsets; i++)
-                        copy[i] = data->offsets[i];
-                *ret = copy;
-                *ret_n = data->n_offsets;
-        }
+        r = copy_offsets(data, arena, ret, ret_n);
         fake_end_read(session);
-        return copy ? 0 : -ENOMEM;
+        return r;
 }
 
 int fake_offset_delete(StoreSession *session, const uint8_t spool[STORE_SPOOL_ID_SIZE]) {
@@ -164,8 +169,7 @@ static bool repeated_later(const FakeData *data, size_t i) {
         return false;
 }
 
-static void audit_events(const FakeData *data, const StoreOffset *offsets, size_t n_offsets,
-                         int64_t *rows_of_spool, StoreAudit *ret) {
+static void audit_events(const FakeData *data, StoreAudit *ret) {
         for (size_t i = 0; i < data->events.n; i++) {
                 const FakeEvent *event = fake_row(&data->events, i);
 
@@ -173,9 +177,9 @@ static void audit_events(const FakeData *data, const StoreOffset *offsets, size_
                         continue;
                 ret->rows_per_spools++;
                 ret->duplicates += repeated_later(data, i);
-                for (size_t k = 0; k < n_offsets; k++)
-                        rows_of_spool[k] += memcmp(event->spool, offsets[k].spool,
-                                                   STORE_SPOOL_ID_SIZE) == 0;
+                for (size_t k = 0; k < ret->n_offsets; k++)
+                        ret->rows_of_spool[k] += memcmp(event->spool, ret->offsets[k].spool,
+                                                        STORE_SPOOL_ID_SIZE) == 0;
         }
 }
 
@@ -192,26 +196,32 @@ static bool total_drifts(const FakeData *data, const FakeUrl *url) {
         return n != url->redirects;
 }
 
-int fake_audit(StoreSession *session, StoreOffset *offsets, size_t n_offsets,
-               int64_t *rows_of_spool, StoreAudit *ret) {
-        StoreAudit audit = {.duplicates = 0};
+static int audit(const FakeData *data, Arena *arena, StoreAudit *ret) {
+        int r;
+
+        r = copy_offsets(data, arena, &ret->offsets, &ret->n_offsets);
+        if (r < 0)
+                return r;
+        ret->rows_of_spool = arena_new(arena, int64_t, ret->n_offsets + 1);
+        if (!ret->rows_of_spool)
+                return -ENOMEM;
+        audit_events(data, ret);
+        for (size_t i = 0; i < data->urls.n; i++)
+                ret->total_drift += total_drifts(data, fake_row(&data->urls, i));
+        return 0;
+}
+
+int fake_audit(StoreSession *session, Arena *arena, StoreAudit *ret) {
+        StoreAudit found = {.duplicates = 0};
         FakeData *data;
         int r;
 
         r = fake_begin_read(session, &data);
         if (r < 0)
                 return r;
-        for (size_t i = 0; i < n_offsets; i++) {
-                const StoreOffset *now = fake_offset(data, offsets[i].spool);
-
-                rows_of_spool[i] = 0;
-                if (now)
-                        offsets[i] = *now;
-        }
-        audit_events(data, offsets, n_offsets, rows_of_spool, &audit);
-        for (size_t i = 0; i < data->urls.n; i++)
-                audit.total_drift += total_drifts(data, fake_row(&data->urls, i));
+        r = audit(data, arena, &found);
         fake_end_read(session);
-        *ret = audit;
-        return 0;
+        if (r == 0)
+                *ret = found;
+        return r;
 }

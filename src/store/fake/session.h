@@ -116,8 +116,7 @@ int fake_offset_get(StoreSession *session, const uint8_t spool[STORE_SPOOL_ID_SI
                     StoreOffset *ret);
 int fake_offset_list(StoreSession *session, Arena *arena, StoreOffset **ret, size_t *ret_n);
 int fake_offset_delete(StoreSession *session, const uint8_t spool[STORE_SPOOL_ID_SIZE]);
-int fake_audit(StoreSession *session, StoreOffset *offsets, size_t n_offsets,
-               int64_t *rows_of_spool, StoreAudit *ret);
+int fake_audit(StoreSession *session, Arena *arena, StoreAudit *ret);
 
 /* ---- windows of lists ---- */
 

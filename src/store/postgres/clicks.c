@@ -307,13 +307,18 @@ int pg_clicks_append(StoreSession *session, const StoreBatch *batch, uint64_t *r
 
 /* ---- positions ---- */
 
-int pg_spool_offset(PgSession *s, const uint8_t spool[STORE_SPOOL_ID_SIZE], StoreOffset *ret) {
+int pg_offset_get(StoreSession *session, const uint8_t spool[STORE_SPOOL_ID_SIZE],
+                  StoreOffset *ret) {
         static const char sql[] =
                         "SELECT " OFFSET_COLUMNS " FROM spool_offset WHERE spool = $1::uuid";
         _cleanup_(pg_clear_p) PGresult *result = NULL;
+        PgSession *s = pg_session(session);
         PgParams params = {.n = 0};
         int r;
 
+        r = pg_ready(s);
+        if (r < 0)
+                return r;
         pg_add_bytes(&params, spool_slice(spool));
         r = pg_run(s, STMT_SPOOL_GET, sql, &params, &result);
         if (r < 0)
@@ -321,25 +326,13 @@ int pg_spool_offset(PgSession *s, const uint8_t spool[STORE_SPOOL_ID_SIZE], Stor
         return PQntuples(result) == 0 ? STORE_NOT_FOUND : read_offset(result, 0, 0, NULL, ret);
 }
 
-int pg_offset_get(StoreSession *session, const uint8_t spool[STORE_SPOOL_ID_SIZE],
-                  StoreOffset *ret) {
-        PgSession *s = pg_session(session);
-        int r;
-
-        r = pg_ready(s);
-        return r < 0 ? r : pg_spool_offset(s, spool, ret);
-}
-
-int pg_offset_list(StoreSession *session, Arena *arena, StoreOffset **ret, size_t *ret_n) {
+int pg_spool_offsets(PgSession *s, Arena *arena, StoreOffset **ret, size_t *ret_n) {
         static const char sql[] = "SELECT " OFFSET_COLUMNS " FROM spool_offset ORDER BY id";
         PgRows rows = {.arena = arena, .row_size = sizeof(StoreOffset), .read = read_offset};
         _cleanup_(pg_clear_p) PGresult *result = NULL;
-        PgSession *s = pg_session(session);
         int r;
 
-        r = pg_ready(s);
-        if (r == 0)
-                r = pg_run(s, STMT_SPOOL_LIST, sql, NULL, &result);
+        r = pg_run(s, STMT_SPOOL_LIST, sql, NULL, &result);
         if (r == 0)
                 r = pg_collect(result, 0, &rows);
         if (r < 0)
@@ -347,6 +340,14 @@ int pg_offset_list(StoreSession *session, Arena *arena, StoreOffset **ret, size_
         *ret = rows.rows;
         *ret_n = rows.n;
         return 0;
+}
+
+int pg_offset_list(StoreSession *session, Arena *arena, StoreOffset **ret, size_t *ret_n) {
+        PgSession *s = pg_session(session);
+        int r;
+
+        r = pg_ready(s);
+        return r < 0 ? r : pg_spool_offsets(s, arena, ret, ret_n);
 }
 
 static int delete_spool(PgSession *s, const uint8_t spool[STORE_SPOOL_ID_SIZE]) {

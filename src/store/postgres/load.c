@@ -10,9 +10,8 @@
 
 /* Others read what was there; their changes wait. What writers take first comes first here, too. A
  * load takes as long as it takes, and tells other hosts once that any link may have changed. */
-static const char SQL_LOCK[] = "LOCK TABLE events_expiring, spool_offset, users, urls, events, "
-                               "url_totals, url_hours,"
-                               " totals IN SHARE ROW EXCLUSIVE MODE;"
+static const char SQL_LOCK[] = "LOCK TABLE events_expiring, spool_offset, users, urls, events,"
+                               " url_totals, url_hours, totals IN SHARE ROW EXCLUSIVE MODE;"
                                " SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0;"
                                " SET LOCAL idle_in_transaction_session_timeout = 0;"
                                " SELECT set_config('shortener.load', 'on', true)";
@@ -118,9 +117,8 @@ int pg_totals(StoreSession *session, StoreTotals *ret) {
 /* Links whose kept total is not the count of their redirects and of the dropped ones, or not the
  * sum of their hours. */
 static const char SQL_TOTAL_DRIFT[] =
-                "SELECT count(*) FROM (SELECT url_id, count(*) AS n FROM events_counted WHERE type "
-                "= 1"
-                " GROUP BY url_id) AS e FULL JOIN url_totals AS t USING (url_id)"
+                "SELECT count(*) FROM (SELECT url_id, count(*) AS n FROM events_counted"
+                " WHERE type = 1 GROUP BY url_id) AS e FULL JOIN url_totals AS t USING (url_id)"
                 " FULL JOIN (SELECT url_id, sum(redirects) AS n FROM url_hours GROUP BY url_id)"
                 " AS h USING (url_id) WHERE"
                 " coalesce(e.n, 0) + coalesce(t.dropped, 0) <> coalesce(t.redirects, 0)"
@@ -135,33 +133,35 @@ static const char SQL_LIST_DRIFT[] =
                 " - (SELECT coalesce(sum(dropped), 0) FROM url_totals)))::bigint FROM totals";
 
 static const char SQL_DUPLICATES[] =
-                "SELECT coalesce(sum(n - 1), 0)::bigint FROM (SELECT count(*) AS n FROM "
-                "events_counted"
-                " WHERE spool IS NOT NULL GROUP BY spool, seq HAVING count(*) > 1) AS d";
+                "SELECT coalesce(sum(n - 1), 0)::bigint FROM (SELECT count(*) AS n"
+                " FROM events_counted WHERE spool IS NOT NULL GROUP BY spool, seq HAVING count(*) "
+                "> 1) AS d";
 
 static const char SQL_ROWS_PER_SPOOL[] =
                 "SELECT uuid_send(s.spool), coalesce(e.n, 0) + s.dropped FROM spool_offset AS s"
-                " LEFT JOIN (SELECT spool, count(*) AS n FROM events_counted WHERE spool IS NOT "
-                "NULL"
-                " GROUP BY spool) AS e ON e.spool = s.id";
+                " LEFT JOIN (SELECT spool, count(*) AS n FROM events_counted"
+                " WHERE spool IS NOT NULL GROUP BY spool) AS e ON e.spool = s.id";
 
-static int count_spools(PgSession *s, const StoreOffset *offsets, size_t n_offsets,
-                        int64_t *rows_of_spool) {
+static int count_spools(PgSession *s, Arena *arena, StoreAudit *audit) {
         _cleanup_(pg_clear_p) PGresult *result = NULL;
         int r;
 
-        for (size_t i = 0; i < n_offsets; i++)
-                rows_of_spool[i] = 0;
+        r = pg_spool_offsets(s, arena, &audit->offsets, &audit->n_offsets);
+        if (r < 0)
+                return r;
+        audit->rows_of_spool = arena_new(arena, int64_t, audit->n_offsets + 1);
+        if (!audit->rows_of_spool)
+                return -ENOMEM;
         r = pg_run(s, STMT_NONE, SQL_ROWS_PER_SPOOL, NULL, &result);
         if (r < 0)
                 return r;
         for (int row = 0; row < PQntuples(result); row++) {
                 Slice uuid = pg_text(result, row, 0);
 
-                for (size_t i = 0; i < n_offsets; i++)
-                        if (uuid.len == sizeof(offsets[i].spool) &&
-                            memcmp(uuid.data, offsets[i].spool, uuid.len) == 0)
-                                rows_of_spool[i] = pg_number(result, row, 1);
+                for (size_t i = 0; i < audit->n_offsets; i++)
+                        if (uuid.len == sizeof(audit->offsets[i].spool) &&
+                            memcmp(uuid.data, audit->offsets[i].spool, uuid.len) == 0)
+                                audit->rows_of_spool[i] = pg_number(result, row, 1);
         }
         return 0;
 }
@@ -189,8 +189,7 @@ static int audit(PgSession *s, StoreAudit *ret) {
         return r;
 }
 
-int pg_audit(StoreSession *session, StoreOffset *offsets, size_t n_offsets, int64_t *rows_of_spool,
-             StoreAudit *ret) {
+int pg_audit(StoreSession *session, Arena *arena, StoreAudit *ret) {
         PgSession *s = pg_session(session);
         StoreAudit found = {.duplicates = 0};
         int r;
@@ -200,12 +199,9 @@ int pg_audit(StoreSession *session, StoreOffset *offsets, size_t n_offsets, int6
                 return r;
         r = audit(s, &found);
         if (r == 0)
-                r = count_spools(s, offsets, n_offsets, rows_of_spool);
-        for (size_t i = 0; i < n_offsets && r >= 0; i++)
-                r = pg_spool_offset(s, offsets[i].spool, &offsets[i]);
+                r = count_spools(s, arena, &found);
         pg_end_read(s);
-        if (r < 0)
-                return r;
-        *ret = found;
-        return 0;
+        if (r == 0)
+                *ret = found;
+        return r;
 }

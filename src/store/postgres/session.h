@@ -399,11 +399,9 @@ int pg_offset_get(StoreSession *session, const uint8_t spool[STORE_SPOOL_ID_SIZE
                   StoreOffset *ret);
 int pg_offset_list(StoreSession *session, Arena *arena, StoreOffset **ret, size_t *ret_n);
 int pg_offset_delete(StoreSession *session, const uint8_t spool[STORE_SPOOL_ID_SIZE]);
-/* STORE_NOT_FOUND, and nothing is changed. */
-int pg_spool_offset(PgSession *s, const uint8_t spool[STORE_SPOOL_ID_SIZE],
-                    StoreOffset *ret) _must_check_;
-int pg_audit(StoreSession *session, StoreOffset *offsets, size_t n_offsets, int64_t *rows_of_spool,
-             StoreAudit *ret);
+/* Of all spools, in the order of their coming. */
+int pg_spool_offsets(PgSession *s, Arena *arena, StoreOffset **ret, size_t *ret_n) _must_check_;
+int pg_audit(StoreSession *session, Arena *arena, StoreAudit *ret);
 
 int pg_events_tidy(StoreSession *session, int64_t before_sec, bool *ret_more);
 int pg_watch(StoreSession *session, uint64_t timeout_usec,

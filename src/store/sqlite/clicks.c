@@ -158,12 +158,6 @@ static int get_spool(SqliteSession *s, const uint8_t spool[STORE_SPOOL_ID_SIZE],
         return 0;
 }
 
-int sqlite_spool_offset(SqliteSession *s, StoreOffset *offset) {
-        int64_t id;
-
-        return get_spool(s, offset->spool, &id, offset);
-}
-
 static int insert_spool(SqliteSession *s, const StoreBatch *batch, int64_t *ret_id) {
         static const char sql[] =
                         "INSERT INTO spools (uuid, first_seq, next_seq, rows, shed, bad, damaged)"
@@ -368,16 +362,12 @@ static int read_spool(sqlite3_stmt *statement, Arena *arena _unused_, void *ret_
         return 0;
 }
 
-int sqlite_offset_list(StoreSession *session, Arena *arena, StoreOffset **ret, size_t *ret_n) {
+int sqlite_spool_offsets(SqliteSession *s, Arena *arena, StoreOffset **ret, size_t *ret_n) {
         static const char sql[] = "SELECT " SPOOL_COLUMNS " FROM spools ORDER BY id";
         SqliteRows rows = {arena, sizeof(StoreOffset), read_spool, INT64_MAX, NULL, 0};
-        SqliteSession *s = sqlite_session(session);
         _cleanup_(sqlite_done_p) sqlite3_stmt *statement = NULL;
         int r;
 
-        r = sqlite_ready(s);
-        if (r < 0)
-                return r;
         r = sqlite_statement(s, STMT_SPOOL_LIST, sql, &statement);
         if (r == 0)
                 r = sqlite_collect(s, statement, &rows);
@@ -386,6 +376,14 @@ int sqlite_offset_list(StoreSession *session, Arena *arena, StoreOffset **ret, s
         *ret = rows.rows;
         *ret_n = rows.n;
         return 0;
+}
+
+int sqlite_offset_list(StoreSession *session, Arena *arena, StoreOffset **ret, size_t *ret_n) {
+        SqliteSession *s = sqlite_session(session);
+        int r;
+
+        r = sqlite_ready(s);
+        return r < 0 ? r : sqlite_spool_offsets(s, arena, ret, ret_n);
 }
 
 static int delete_spool(SqliteSession *s, const uint8_t spool[STORE_SPOOL_ID_SIZE]) {

@@ -25,7 +25,7 @@
 #define WAIT_MIN_USEC      100u
 #define WAIT_EARLY_USEC    500u
 #define WAIT_MAX_USEC      2000u
-#define WAIT_URGENT_USEC   4000u
+#define WAIT_OFTEN_USEC    4000u
 #define WAIT_STRANGER_USEC 100000u
 
 /* cache_size: in KiB. A write transaction of the shipper should fit, more is of no use: sqlite3
@@ -93,12 +93,15 @@ static bool limit_passed(const SqliteSession *s) {
         return s->limit_usec != 0 && clock_monotonic_usec() >= s->limit_usec;
 }
 
-void sqlite_pause(unsigned usec) {
+/* Between two tries: SQLite's locks are POSIX locks of single bytes that its VFS only tries, and
+ * nothing tells when one is free. At most a second. */
+static void pause_usec(unsigned usec) {
         (void)nanosleep(&(struct timespec){.tv_nsec = (long)usec * 1000}, NULL);
 }
 
-/* A lock is held by somebody else; n: how often that was so before. The longer a session has waited
- * the more often it tries, so that the oldest one gets the lock as if there were a queue; a lock
+/* A lock is held by somebody else, who did not queue for it (session.c); n: how often that was so
+ * before. The longer a session has waited the more often it tries, since the others may be without
+ * a host page too, and the oldest one should get the lock as if there were a queue; a lock
  * that is held for much longer than a transaction takes is a stranger's, and not worth the heat.
  * sqlite3's own handler would sleep up to 100 ms at a time. */
 static int on_busy(void *userdata, int n) {
@@ -112,11 +115,11 @@ static int on_busy(void *userdata, int n) {
                 return 0;
         waited_usec = now_usec - s->wait_usec;
         if (waited_usec >= WAIT_STRANGER_USEC)
-                sqlite_pause(WAIT_MAX_USEC);
-        else if (waited_usec >= WAIT_URGENT_USEC)
-                sqlite_pause(WAIT_MIN_USEC);
+                pause_usec(WAIT_MAX_USEC);
+        else if (waited_usec >= WAIT_OFTEN_USEC)
+                pause_usec(WAIT_MIN_USEC);
         else
-                sqlite_pause(MIN(WAIT_MIN_USEC * (unsigned)(n + 1), WAIT_EARLY_USEC));
+                pause_usec(MIN(WAIT_MIN_USEC * (unsigned)(n + 1), WAIT_EARLY_USEC));
         return 1;
 }
 

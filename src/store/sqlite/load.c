@@ -115,33 +115,32 @@ static const char SQL_ROWS_PER_SPOOL[] = "SELECT uuid, n FROM (SELECT spool, cou
                                          " GROUP BY spool) JOIN spools ON id = spool";
 
 /* Steps through a statement of uuid and count. */
-static int note_rows(SqliteSession *s, sqlite3_stmt *statement, const StoreOffset *offsets,
-                     size_t n_offsets, int64_t *rows_of_spool) {
+static int note_rows(SqliteSession *s, sqlite3_stmt *statement, StoreAudit *audit) {
         int r;
 
         while ((r = sqlite_row(s, statement)) > 0) {
                 Slice uuid = sqlite_text(statement, 0);
 
-                for (size_t i = 0; i < n_offsets; i++)
-                        if (uuid.len == sizeof(offsets[i].spool) &&
-                            memcmp(uuid.data, offsets[i].spool, uuid.len) == 0)
-                                rows_of_spool[i] = sqlite3_column_int64(statement, 1);
+                for (size_t i = 0; i < audit->n_offsets; i++)
+                        if (uuid.len == sizeof(audit->offsets[i].spool) &&
+                            memcmp(uuid.data, audit->offsets[i].spool, uuid.len) == 0)
+                                audit->rows_of_spool[i] = sqlite3_column_int64(statement, 1);
         }
         return r;
 }
 
-static int count_spools(SqliteSession *s, const StoreOffset *offsets, size_t n_offsets,
-                        int64_t *rows_of_spool) {
+static int count_spools(SqliteSession *s, Arena *arena, StoreAudit *audit) {
         sqlite3_stmt *statement = NULL;
         int rc, r;
 
-        for (size_t i = 0; i < n_offsets; i++)
-                rows_of_spool[i] = 0;
+        r = sqlite_spool_offsets(s, arena, &audit->offsets, &audit->n_offsets);
+        if (r < 0)
+                return r;
+        audit->rows_of_spool = arena_new(arena, int64_t, audit->n_offsets + 1);
+        if (!audit->rows_of_spool)
+                return -ENOMEM;
         rc = sqlite3_prepare_v2(s->db, SQL_ROWS_PER_SPOOL, -1, &statement, NULL);
-        if (rc == SQLITE_OK)
-                r = note_rows(s, statement, offsets, n_offsets, rows_of_spool);
-        else
-                r = sqlite_fail(s, rc);
+        r = rc == SQLITE_OK ? note_rows(s, statement, audit) : sqlite_fail(s, rc);
         (void)sqlite3_finalize(statement);
         return r;
 }
@@ -164,8 +163,7 @@ static int audit(SqliteSession *s, StoreAudit *ret) {
         return r;
 }
 
-int sqlite_audit(StoreSession *session, StoreOffset *offsets, size_t n_offsets,
-                 int64_t *rows_of_spool, StoreAudit *ret) {
+int sqlite_audit(StoreSession *session, Arena *arena, StoreAudit *ret) {
         SqliteSession *s = sqlite_session(session);
         StoreAudit found = {.duplicates = 0};
         int r;
@@ -175,12 +173,9 @@ int sqlite_audit(StoreSession *session, StoreOffset *offsets, size_t n_offsets,
                 return r;
         r = audit(s, &found);
         if (r == 0)
-                r = count_spools(s, offsets, n_offsets, rows_of_spool);
-        for (size_t i = 0; i < n_offsets && r >= 0; i++)
-                r = sqlite_spool_offset(s, &offsets[i]);
+                r = count_spools(s, arena, &found);
         sqlite_end_read(s);
-        if (r < 0)
-                return r;
-        *ret = found;
-        return 0;
+        if (r == 0)
+                *ret = found;
+        return r;
 }

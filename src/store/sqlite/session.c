@@ -217,11 +217,10 @@ static int commit(SqliteSession *s, const Slice *codes, size_t n) {
         return r;
 }
 
-/* -EBUSY: somebody else is at it. */
-static int move_log(SqliteSession *s) {
-        int rc = sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
-
-        return rc == SQLITE_OK ? 0 : sqlite_fail(s, rc);
+/* false: somebody else is at it, or it fails. */
+static bool move_log(SqliteSession *s) {
+        return sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL) ==
+               SQLITE_OK;
 }
 
 /*
@@ -238,7 +237,7 @@ static void checkpoint(SqliteSession *s) {
                 return;
         s->wal_pages = 0;
         /* What the caller asked for is done: it does not wait long for this. */
-        if (move_log(s) < 0 ||
+        if (!move_log(s) ||
             store_hook_enter(&s->session, clock_monotonic_usec() + CHECKPOINT_WAIT_USEC) < 0)
                 return;
         (void)move_log(s);

@@ -78,9 +78,9 @@ typedef enum SqliteStatement {
 
 /* Who wants the write lock. */
 typedef enum SqliteWriter {
-        WRITER_CLIENT,  /* a client waits: the others yield to it */
-        WRITER_SHIPPER, /* yields, for a while */
-        WRITER_IMPORT,  /* yields; may be part of a load */
+        WRITER_CLIENT, /* a client waits: the shipper's transactions are short meanwhile */
+        WRITER_SHIPPER,
+        WRITER_IMPORT, /* may be part of a load */
 } SqliteWriter;
 
 typedef struct SqliteOwners SqliteOwners; /* clicks.c */
@@ -117,9 +117,6 @@ int sqlite_ready(SqliteSession *s) _must_check_;
 void sqlite_disconnect(SqliteSession *s);
 /* Turns a result of sqlite3 into ours, and keeps its text; marks a lost connection. */
 int sqlite_fail(SqliteSession *s, int rc) _must_check_;
-/* Between two tries: SQLite's locks are POSIX locks of single bytes that its VFS only tries, and
- * nothing tells when one is free. At most a second. */
-void sqlite_pause(unsigned usec);
 /* Runs SQL text without parameters or rows. */
 int sqlite_execute(SqliteSession *s, const char *sql) _must_check_;
 
@@ -202,8 +199,9 @@ enum { TYPE_REDIRECT = 1, TYPE_CREATED, TYPE_UPDATED, TYPE_DELETED };
 int sqlite_event_insert(SqliteSession *s, SqliteTotals *totals, const Event *event,
                         int64_t type) _must_check_;
 int sqlite_redirects_add(SqliteSession *s, int64_t url_id, int64_t n) _must_check_;
-/* Of the spool that *offset names. STORE_NOT_FOUND, and nothing is changed. */
-int sqlite_spool_offset(SqliteSession *s, StoreOffset *offset) _must_check_;
+/* Of all spools, in the order of their coming. */
+int sqlite_spool_offsets(SqliteSession *s, Arena *arena, StoreOffset **ret,
+                         size_t *ret_n) _must_check_;
 /* STORE_NOT_FOUND */
 int sqlite_user_exists(SqliteSession *s, int64_t id) _must_check_;
 int sqlite_url_exists(SqliteSession *s, int64_t id) _must_check_;
@@ -290,5 +288,4 @@ int sqlite_offset_get(StoreSession *session, const uint8_t spool[STORE_SPOOL_ID_
                       StoreOffset *ret);
 int sqlite_offset_list(StoreSession *session, Arena *arena, StoreOffset **ret, size_t *ret_n);
 int sqlite_offset_delete(StoreSession *session, const uint8_t spool[STORE_SPOOL_ID_SIZE]);
-int sqlite_audit(StoreSession *session, StoreOffset *offsets, size_t n_offsets,
-                 int64_t *rows_of_spool, StoreAudit *ret);
+int sqlite_audit(StoreSession *session, Arena *arena, StoreAudit *ret);

@@ -159,7 +159,7 @@ static void test_holder_was_never_found(void **state) {
 
         child_finish(&child); /* waited for: its number is nobody's */
         for (int i = 0; i < 2; i++) {
-                /* With waiters noted and without. */
+                /* Without waiters noted and with. */
                 __atomic_store_n(word, (uint32_t)child.pid | (i == 1 ? FUTEX_WAITERS : 0),
                                  __ATOMIC_SEQ_CST);
                 host_gate_leave(enter(page));

@@ -287,7 +287,7 @@ static void test_each_verb_fails(void **state) {
         ASSERT_FAILS(store_offset_get(f->session, spool, &out.offset));
         ASSERT_FAILS(store_offset_list(f->session, &f->arena, &out.offsets, &n));
         ASSERT_FAILS(store_offset_delete(f->session, spool));
-        ASSERT_FAILS(store_audit(f->session, NULL, 0, NULL, &out.audit));
+        ASSERT_FAILS(store_audit(f->session, &f->arena, &out.audit));
 }
 
 /* ---- stores and sessions ---- */

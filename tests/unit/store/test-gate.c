@@ -59,18 +59,31 @@ static void gate_committing(void *userdata, const Slice *codes _unused_, size_t 
         assert_true(gate->inside);
 }
 
-static StoreSession *session_behind(Store *store, Gate *gate) {
-        const StoreHooks hooks = {.userdata = gate,
+/* A store, and a session that queues at the gate. */
+typedef struct Behind {
+        Place *place;
+        Store *store;
+        StoreSession *session;
+        Gate gate;
+} Behind;
+
+static void behind_open(Behind *b, Place *place) {
+        const StoreHooks hooks = {.userdata = &b->gate,
                                   .waiting = gate_waiting,
                                   .enter = gate_enter,
                                   .leave = gate_leave,
                                   .committing = gate_committing};
-        StoreSession *session = NULL;
 
-        *gate = (Gate){.n_entered = 0};
-        assert_int_equal(store_session_new(store, &hooks, &session), 0);
-        deadline_in(session, 10 * USEC_PER_SEC);
-        return session;
+        *b = (Behind){.place = place, .store = open_store(place->url, true)};
+        assert_int_equal(store_session_new(b->store, &hooks, &b->session), 0);
+        deadline_in(b->session, 10 * USEC_PER_SEC);
+        assert_int_equal(store_ping(b->session), 0);
+        assert_int_equal(b->gate.n_entered, 0); /* who reads waits for nobody */
+}
+
+static void behind_close(Behind *b) {
+        (void)store_session_free(b->session);
+        (void)store_free(b->store);
 }
 
 static void assert_gate(const Gate *gate, unsigned n) {
@@ -93,112 +106,96 @@ static int append_one(StoreSession *session) {
 
 static void test_all_writers_queue(void **state) {
         StoreUserRow row = {.user = {.username = S("x"), .email = S("x")}};
-        Place *place = *state;
-        Store *store = open_store(place->url, true);
-        Gate gate;
-        StoreSession *session = session_behind(store, &gate);
+        Behind b;
 
-        assert_int_equal(store_ping(session), 0);
-        assert_gate(&gate, 0); /* who reads waits for nobody */
-        assert_int_equal(create_user(session, place, "a"), 0);
-        assert_gate(&gate, 1);
-        assert_int_equal(create_user(session, place, "a"), STORE_USERNAME_TAKEN);
-        assert_gate(&gate, 2); /* rolled back */
-        assert_int_equal(store_users_import(session, &row, 1), 0);
-        assert_int_equal(append_one(session), 0);
-        assert_gate(&gate, 4);
-        assert_int_equal(store_load_begin(session, true), 0);
-        assert_int_equal(store_users_import(session, &row, 1), 0);
-        assert_true(gate.inside); /* until its end */
-        assert_int_equal(store_load_end(session, false), 0);
-        assert_gate(&gate, 5);
-        assert_int_equal(store_load_begin(session, true), 0);
-        assert_int_equal(store_load_end(session, true), 0);
-        assert_gate(&gate, 6);
-        (void)store_session_free(session);
-        (void)store_free(store);
+        behind_open(&b, *state);
+        assert_int_equal(create_user(b.session, b.place, "a"), 0);
+        assert_gate(&b.gate, 1);
+        assert_int_equal(create_user(b.session, b.place, "a"), STORE_USERNAME_TAKEN);
+        assert_gate(&b.gate, 2); /* rolled back */
+        assert_int_equal(store_users_import(b.session, &row, 1), 0);
+        assert_int_equal(append_one(b.session), 0);
+        assert_gate(&b.gate, 4);
+        assert_int_equal(store_load_begin(b.session, true), 0);
+        assert_int_equal(store_users_import(b.session, &row, 1), 0);
+        assert_true(b.gate.inside); /* until its end */
+        assert_int_equal(store_load_end(b.session, false), 0);
+        assert_gate(&b.gate, 5);
+        assert_int_equal(store_load_begin(b.session, true), 0);
+        assert_int_equal(store_load_end(b.session, true), 0);
+        assert_gate(&b.gate, 6);
+        behind_close(&b);
 }
 
 static void test_turn_that_does_not_come(void **state) {
-        Place *place = *state;
-        Store *store = open_store(place->url, true);
-        Gate gate;
-        StoreSession *session = session_behind(store, &gate);
-        uint64_t deadline_usec = clock_monotonic_usec() + SHORT_USEC;
+        Behind b;
+        uint64_t deadline_usec;
 
-        assert_int_equal(store_ping(session), 0);
-        gate.shut = true;
-        store_session_deadline(session, deadline_usec);
-        assert_int_equal(create_user(session, place, "a"), -EBUSY);
-        assert_int_equal(gate.deadline_usec, deadline_usec);
-        assert_gate(&gate, 0);
-        assert_non_null(strstr(store_session_error(session), "turn"));
-        gate.shut = false;
-        deadline_in(session, 10 * USEC_PER_SEC);
-        assert_int_equal(create_user(session, place, "a"), 0); /* nothing was done before */
-        assert_gate(&gate, 1);
-        (void)store_session_free(session);
-        (void)store_free(store);
+        behind_open(&b, *state);
+        deadline_usec = clock_monotonic_usec() + SHORT_USEC;
+        b.gate.shut = true;
+        store_session_deadline(b.session, deadline_usec);
+        assert_int_equal(create_user(b.session, b.place, "a"), -EBUSY);
+        assert_int_equal(b.gate.deadline_usec, deadline_usec);
+        assert_gate(&b.gate, 0);
+        assert_non_null(strstr(store_session_error(b.session), "turn"));
+        b.gate.shut = false;
+        deadline_in(b.session, 10 * USEC_PER_SEC);
+        assert_int_equal(create_user(b.session, b.place, "a"), 0); /* nothing was done before */
+        assert_gate(&b.gate, 1);
+        behind_close(&b);
 }
 
 /* It was this one's turn, but somebody who does not queue has the file's lock. */
 static void test_turn_without_the_lock(void **state) {
-        Place *place = *state;
-        Store *store = open_store(place->url, true);
-        Gate gate;
-        StoreSession *session = session_behind(store, &gate);
+        Behind b;
         sqlite3 *holder = NULL;
 
-        assert_int_equal(store_ping(session), 0);
-        assert_int_equal(sqlite3_open(place->path, &holder), SQLITE_OK);
+        behind_open(&b, *state);
+        assert_int_equal(sqlite3_open(b.place->path, &holder), SQLITE_OK);
         assert_int_equal(sqlite3_exec(holder, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
-        deadline_in(session, SHORT_USEC);
-        assert_int_equal(create_user(session, place, "a"), -EBUSY);
-        assert_gate(&gate, 1);
+        deadline_in(b.session, SHORT_USEC);
+        assert_int_equal(create_user(b.session, b.place, "a"), -EBUSY);
+        assert_gate(&b.gate, 1);
         assert_int_equal(sqlite3_exec(holder, "COMMIT", NULL, NULL, NULL), SQLITE_OK);
-        deadline_in(session, 10 * USEC_PER_SEC);
-        assert_int_equal(create_user(session, place, "a"), 0);
-        assert_gate(&gate, 2);
+        deadline_in(b.session, 10 * USEC_PER_SEC);
+        assert_int_equal(create_user(b.session, b.place, "a"), 0);
+        assert_gate(&b.gate, 2);
         assert_int_equal(sqlite3_close(holder), SQLITE_OK);
-        (void)store_session_free(session);
-        (void)store_free(store);
+        behind_close(&b);
 }
 
 /* What was asked for is committed: moving the log is not worth a long wait. */
 static void test_log_waits_for_a_moment_only(void **state) {
-        Place *place = *state;
-        Store *store = open_store(place->url, true);
-        Gate gate;
-        StoreSession *session = session_behind(store, &gate);
-        SqliteSession *s = sqlite_session(session);
+        Behind b;
+        SqliteSession *s;
         uint64_t begun_usec;
 
-        assert_int_equal(create_user(session, place, "a"), 0);
+        behind_open(&b, *state);
+        s = sqlite_session(b.session);
+        assert_int_equal(create_user(b.session, b.place, "a"), 0);
         (void)sqlite3_wal_hook(s->db, NULL, NULL);
-        store_session_deadline(session, 0); /* never */
+        store_session_deadline(b.session, 0); /* never */
         assert_int_equal(sqlite_begin_write(s, WRITER_CLIENT), 0);
         s->wal_pages = 1 << 20;
         begun_usec = clock_monotonic_usec();
         assert_int_equal(sqlite_end_write(s, 0, &SLICE_NONE, 0), 0);
-        assert_gate(&gate, 3); /* the second time for the log */
-        assert_true(gate.deadline_usec > begun_usec &&
-                    gate.deadline_usec < clock_monotonic_usec() + USEC_PER_SEC);
-        (void)store_session_free(session);
-        (void)store_free(store);
+        assert_gate(&b.gate, 3); /* the second time for the log */
+        assert_true(b.gate.deadline_usec > begun_usec &&
+                    b.gate.deadline_usec < clock_monotonic_usec() + USEC_PER_SEC);
+        behind_close(&b);
 }
 
 /* A session that goes in the middle of a load gives its place on. */
 static void test_session_ends_inside(void **state) {
-        Place *place = *state;
-        Store *store = open_store(place->url, true);
-        Gate gate;
-        StoreSession *session = session_behind(store, &gate);
+        Behind b;
 
-        assert_int_equal(store_load_begin(session, true), 0);
-        assert_true(gate.inside);
-        (void)store_session_free(session);
-        assert_gate(&gate, 1);
-        (void)store_free(store);
+        behind_open(&b, *state);
+        assert_int_equal(store_load_begin(b.session, true), 0);
+        assert_true(b.gate.inside);
+        b.session = store_session_free(b.session);
+        assert_gate(&b.gate, 1);
+        behind_close(&b);
 }
 
 int main(void) {
