@@ -28,10 +28,11 @@
 #define WAIT_OFTEN_USEC    4000u
 #define WAIT_STRANGER_USEC 100000u
 
-/* cache_size: in KiB. A write transaction of the shipper should fit, more is of no use: sqlite3
- * drops the cache whenever another connection has written. journal_size_limit: what stays of a
- * write-ahead log that grew behind a slow reader. */
-static const char SQL_CONFIGURE[] = "PRAGMA synchronous = FULL;"
+/* synchronous: a checkpoint syncs, COMMIT does not: sqlite_sync_log(). cache_size: in KiB. A write
+ * transaction of the shipper should fit, more is of no use: sqlite3 drops the cache whenever
+ * another connection has written. journal_size_limit: what stays of a write-ahead log that grew
+ * behind a slow reader. */
+static const char SQL_CONFIGURE[] = "PRAGMA synchronous = NORMAL;"
                                     "PRAGMA foreign_keys = OFF;"
                                     "PRAGMA trusted_schema = OFF;"
                                     "PRAGMA cache_size = -8192;"

@@ -125,7 +125,7 @@ static int migrate(SqliteSession *s, size_t max, int *ret_n) {
                 s->must_finish = false;
         }
         sqlite_rollback(s);
-        return r;
+        return r == 0 ? sqlite_sync_log(s) : r;
 }
 
 int sqlite_make_schema(SqliteSession *s) {

@@ -7,7 +7,11 @@
  * lock itself can only be tried for, which costs whoever tries seldom his turn. Clients' writers
  * say besides that they wait, so that the shipper's transactions before them are short.
  *
- * Who moves the write-ahead log into the file: mostly the shipper and imports, since a checkpoint
+ * Who syncs the write-ahead log: each writer for himself, after his turn, so that the next one does
+ * not wait for the disk, which may merge what several ask for at once. Others see the change before
+ * it is on the disk; who made it hears of it afterwards.
+ *
+ * Who moves that log into the file: mostly the shipper and imports, since a checkpoint
  * takes milliseconds; a client's writer only when the log has grown long.
  */
 
@@ -217,6 +221,21 @@ static int commit(SqliteSession *s, const Slice *codes, size_t n) {
         return r;
 }
 
+int sqlite_sync_log(SqliteSession *s) {
+        sqlite3_file *log = NULL;
+        int rc;
+
+        rc = sqlite3_file_control(s->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
+        if (rc == SQLITE_OK && log && log->pMethods)
+                rc = log->pMethods->xSync(log, SQLITE_SYNC_NORMAL);
+        if (rc == SQLITE_OK)
+                return 0;
+        rc = sqlite_fail(s, rc);
+        store_session_set_error(&s->session, "%s: the write-ahead log cannot be synced",
+                                s->session.store->place);
+        return rc;
+}
+
 /* false: somebody else is at it, or it fails. */
 static bool move_log(SqliteSession *s) {
         return sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL) ==
@@ -254,6 +273,8 @@ int sqlite_end_write(SqliteSession *s, int result, const Slice *codes, size_t n)
         sqlite_rollback(s);
         if (s->writer == WRITER_CLIENT)
                 store_hook_waiting(&s->session, -1);
+        if (result == 0)
+                result = sqlite_sync_log(s);
         if (result == 0)
                 checkpoint(s);
         return result;

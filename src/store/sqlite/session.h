@@ -159,6 +159,10 @@ int sqlite_begin_write(SqliteSession *s, SqliteWriter writer) _must_check_;
  * failure. */
 int sqlite_end_write(SqliteSession *s, int result, const Slice *codes, size_t n) _must_check_;
 
+/* After a commit: what is in the write-ahead log is on the disk. On failure nobody knows whether
+ * the change survives a power cut. */
+int sqlite_sync_log(SqliteSession *s) _must_check_;
+
 /* Ends whatever transaction is open; keeps the session's error text. */
 void sqlite_rollback(SqliteSession *s);
 

@@ -2,7 +2,8 @@
 
 /*
  * The SQLite driver, "sqlite:/path": one file, used by all instances and tools of a host at once,
- * with a write-ahead log and synchronous=FULL: what a verb answered survives a power cut.
+ * with a write-ahead log that is synced after each commit: what a verb answered survives a power
+ * cut.
  */
 
 #include <errno.h>
