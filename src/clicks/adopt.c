@@ -1,7 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /* A shipper without a spool of its own, until nothing is left. */
 
+#include <unistd.h>
+
 #include "clicks/adopt.h"
+#include "clicks/segment.h"
+
+int clicks_adoptable(const char *directory) {
+        int r, fd = segment_folder_open(directory, false);
+
+        if (fd < 0)
+                return fd;
+        r = segment_folder_known(fd);
+        (void)close(fd);
+        return r;
+}
 
 int clicks_adopt(const char *directory, Store *store, const StoreHooks *hooks, HostPage *page,
                  AdoptResult *ret) {

@@ -12,6 +12,10 @@ typedef struct AdoptResult {
         uint64_t shipped, bad, damaged;
 } AdoptResult;
 
+/* 1: DIR is the folder of a spool, or was; 0: it is another one, in which clicks_adopt() would
+ * leave its locks for nothing. -ENOENT, -ENOTDIR, -EACCES. Nothing is written. */
+int clicks_adoptable(const char *directory) _must_check_;
+
 /* 0, or: -EADDRINUSE: a process writes there; -ENOTRECOVERABLE: the store refused too many rows in
  * a row; the store's negative result. *ret says how far it came in every case but -EADDRINUSE. The
  * folder's files stay. page: the host's, or NULL. */

@@ -183,6 +183,31 @@ static int open_listing(int directory_fd, DIR **ret) {
         return 0;
 }
 
+static bool is_spool_file(const char *name) {
+        uint8_t id[SPOOL_ID_SIZE];
+        const char *rest;
+        Segment segment;
+
+        return parse_segment_name(name, &segment) || strcmp(name, SEGMENT_LOCK_SHIPPER) == 0 ||
+               (split_name(name, id, &rest) &&
+                (strcmp(rest, "next") == 0 || strcmp(rest, "own") == 0 ||
+                 strcmp(rest, "bad") == 0));
+}
+
+int segment_folder_known(int directory_fd) {
+        _cleanup_(closedir_p) DIR *dir = NULL;
+        const struct dirent *entry;
+        int r;
+
+        r = open_listing(directory_fd, &dir);
+        if (r < 0)
+                return r;
+        while ((entry = readdir(dir)))
+                if (is_spool_file(entry->d_name))
+                        return 1;
+        return 0;
+}
+
 static int append_segment(SegmentList *list, size_t *size, const Segment *segment) {
         if (list->n == *size) {
                 size_t grown = MAX(*size * 2, (size_t)16);

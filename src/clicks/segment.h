@@ -56,6 +56,9 @@ int segment_folder_open(const char *path, bool make) _must_check_;
 /* A descriptor that holds the lock; -EADDRINUSE: another process has it. */
 int segment_folder_lock(int directory_fd, const char *name) _must_check_;
 
+/* 1: a spool was begun in the folder: it has a file of one, or a shipper's lock; 0: none was. */
+int segment_folder_known(int directory_fd) _must_check_;
+
 /* Segments of one spool (id) or of all (NULL). Other files are ignored. */
 int segment_list(int directory_fd, const uint8_t *id, SegmentList *ret) _must_check_;
 /* Bytes of segments that are not shipped. */

@@ -301,12 +301,29 @@ int verb_clicks_ship(Ctl *ctl) {
         return r == EXIT_DONE ? report_shipped(ctl, &total) : r;
 }
 
+/* Does the argument name a spool? The shipper's locks are left in no other folder. */
+static int check_adoptable(const Ctl *ctl, const char *directory) {
+        int r = clicks_adoptable(directory);
+
+        if (r < 0)
+                return adopt_failed(ctl, directory, r);
+        if (r > 0)
+                return EXIT_DONE;
+        ctl_error(directory,
+                  "this is no spool, it has no file UUID.NUMBER.seg: name the folder with "
+                  "these files, such as /var/lib/shortener/1/spool of the dead host");
+        return EXIT_USAGE;
+}
+
 int verb_clicks_adopt(Ctl *ctl) {
+        const char *directory = ctl->command.arguments[0];
         AdoptResult total = {};
         int r;
 
         r = ctl_open(ctl, CTL_WRITE);
         if (r == EXIT_DONE)
-                r = ship_folder(ctl, ctl->command.arguments[0], &total);
+                r = check_adoptable(ctl, directory);
+        if (r == EXIT_DONE)
+                r = ship_folder(ctl, directory, &total);
         return r == EXIT_DONE ? report_shipped(ctl, &total) : r;
 }

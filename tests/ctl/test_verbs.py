@@ -366,8 +366,18 @@ class Clicks(Case):
         self.refused("clicks", "adopt", self.path("nowhere"), message="nowhere: No such file")
         self.refused("clicks", "adopt", self.path("store.db"), message="Not a directory")
         os.mkdir(self.path("spool"))
+        self.write("spool/ship.lock", b"")  # all that was in it is shipped and gone
         self.assertEqual(self.json("clicks", "adopt", self.path("spool")),
                          {"bad": 0, "damaged": 0, "shipped": 0})
+
+    def test_adopt_makes_nothing_where_no_spool_is(self):
+        os.mkdir(self.path("other"))
+        for names in ([], ["lock", "notes.seg", "0190c2a0-0000-7000-8000-000000000000.old"]):
+            for name in names:
+                self.write("other/" + name, b"")
+            self.refused("clicks", "adopt", self.path("other"), status=USAGE,
+                         message="this is no spool, it has no file UUID.NUMBER.seg: name the folder")
+            self.assertEqual(sorted(os.listdir(self.path("other"))), sorted(names))
 
 
 class Doctor(Case):

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "basic/clock.h"
 #include "clicks/adopt.h"
@@ -383,8 +384,12 @@ static void test_adopt(void **state) {
         AdoptResult result;
         Spool *spool = NULL;
 
+        assert_int_equal(clicks_adoptable(world->second), -ENOENT);
+        assert_int_equal(mkdir(world->second, 0700), 0);
+        assert_int_equal(clicks_adoptable(world->second), 0);
         options.directory = world->second;
         assert_int_equal(spool_open(&options, NULL, &spool), 0);
+        assert_int_equal(clicks_adoptable(world->second), 1);
         visits(spool, 300);
         assert_int_equal(clicks_adopt(world->second, world->store, NULL, NULL, &result),
                          -EADDRINUSE);
