@@ -335,13 +335,13 @@ static bool has_folder(const char *path) {
         return !folder || access(folder, F_OK) == 0;
 }
 
-static int unknown_store(const char *url) {
+/* The URL is what is wrong. */
+static int store_refused(const char *url, int result) {
         Buffer shown = BUFFER_EMPTY;
 
         redact_append(&shown, slice_from_string(url));
-        ctl_error("[Store] URL",
-                  "\"%.*s\" names no store that is known: sqlite:/path or postgresql://...",
-                  SLICE_ARG(buffer_slice(&shown)));
+        ctl_error("[Store] URL", "\"%.*s\" %s", SLICE_ARG(buffer_slice(&shown)),
+                  store_refusal(result));
         buffer_done(&shown);
         return EXIT_CONFIG;
 }
@@ -359,7 +359,8 @@ static bool is_unmade(const Ctl *ctl) {
         const char *path = ctl_sqlite_path(ctl);
         struct stat st;
 
-        return path && (ctl_sqlite_missing(ctl) || (stat(path, &st) == 0 && st.st_size == 0));
+        return path && (ctl_sqlite_missing(ctl) ||
+                        (stat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_size == 0));
 }
 
 static int open_session(Ctl *ctl, unsigned how) {
@@ -385,16 +386,15 @@ static int open_session(Ctl *ctl, unsigned how) {
                 return EXIT_FAILED;
         }
         r = store_new(url, &options, &ctl->store);
-        if (r == -EINVAL) {
-                return unknown_store(ctl->options.store.url);
-        }
         if (r == -ELIBACC) {
                 ctl_error("libpq.so.5",
                           "it cannot be loaded: install libpq5 (Debian) or libpq (Fedora)");
                 return EXIT_FAILED;
         }
-        if (r < 0)
+        if (r == -ENOMEM)
                 return ctl_store_failed(ctl, r);
+        if (r < 0)
+                return store_refused(ctl->options.store.url, r);
         r = store_session_new(ctl->store, ctl_hooks(ctl), &ctl->session);
         if (r != 0)
                 return ctl_store_failed(ctl, r);

@@ -57,6 +57,8 @@ int main(int argc, char **argv) {
                 log_open(program.name, arguments.log_format, LOG_ERR);
                 if (arguments.check_config)
                         status = manager_check_links(&manager.options);
+                if (arguments.check_config && status == EXIT_SUCCESS)
+                        status = manager_check_store(&manager.options);
                 if (arguments.dump_config && status == EXIT_SUCCESS)
                         status = program_dump(&program, options_table, n_options, &manager.options);
                 config_free(options_table, n_options, &manager.options);

@@ -86,6 +86,7 @@ typedef struct Manager {
 
 /* start.c: 0, or an exit status (1, 78), with the reason logged. */
 int manager_start(Manager *manager, const Arguments *arguments);
+int manager_check_store(const Options *options); /* --check-config: can URL= be one? */
 /* Runs until it is told to stop; then drains and takes everything down. */
 int manager_run(Manager *manager);
 void manager_done(Manager *manager);

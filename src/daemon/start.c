@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "basic/clock.h"
+#include "basic/redact.h"
 #include "daemon/manager.h"
 #include "sys/listen.h"
 
@@ -142,6 +143,31 @@ static int check_schema(StoreSession *session, const Manager *manager) {
         return EXIT_CONFIG;
 }
 
+static int open_store(const char *url, const StoreOptions *options, Store **ret) {
+        Buffer shown = BUFFER_EMPTY;
+        int r = store_new(url, options, ret);
+
+        if (r == 0)
+                return 0;
+        if (r == -ELIBACC)
+                return fail(EXIT_FAILURE, "libpq.so.5",
+                            "cannot be loaded: install libpq5 (Debian) or libpq (Fedora)");
+        if (r == -ENOMEM)
+                return fail(EXIT_FAILURE, "start", strerror(ENOMEM));
+        redact_append(&shown, slice_from_string(url));
+        log_error("[Store] URL=: \"%.*s\" %s", SLICE_ARG(buffer_slice(&shown)), store_refusal(r));
+        buffer_done(&shown);
+        return EXIT_CONFIG;
+}
+
+int manager_check_store(const Options *options) {
+        Store *store = NULL;
+        int r = open_store(options->store.url, &(StoreOptions){0}, &store);
+
+        (void)store_free(store);
+        return r;
+}
+
 static int start_store(Manager *manager) {
         StoreOptions options = {
                         .connect_usec = manager->options.store.timeout_usec,
@@ -149,13 +175,10 @@ static int start_store(Manager *manager) {
                         .unprepared = !manager->options.store.prepared,
                         .timeline_folders = {manager->runtime_directory, manager->spool_directory}};
         _cleanup_(store_session_free_p) StoreSession *session = NULL;
-        int r = store_new(manager->options.store.url, &options, &manager->store);
+        int r = open_store(manager->options.store.url, &options, &manager->store);
 
-        if (r == -ELIBACC)
-                return fail(EXIT_FAILURE, "libpq.so.5",
-                            "cannot be loaded: install libpq5 (Debian) or libpq (Fedora)");
-        if (r < 0)
-                return fail(EXIT_CONFIG, "[Store] URL=", strerror(-r));
+        if (r != 0)
+                return r;
         if (manager->options.events.keep_usec > 0 && !store_can_drop(manager->store))
                 log_warning("[Events] Keep=: this store has no partitions, so all visits are kept");
         r = store_session_new(manager->store, NULL, &session);

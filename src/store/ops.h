@@ -38,7 +38,7 @@ typedef struct StoreOps {
         const char *scheme; /* of the URL, with its colon */
         size_t import_rows; /* see store_import_rows() */
 
-        /* store->place is what follows the scheme. -EINVAL: it names no place. */
+        /* store->place is what follows the scheme. Results as of store_new(). */
         int (*open)(Store *store);
         void (*close)(Store *store);
         void (*expect_up)(Store *store); /* NULL: it connects whenever it is asked to */

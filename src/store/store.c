@@ -99,6 +99,25 @@ int store_new(const char *url, const StoreOptions *options, Store **ret) {
         return -EINVAL;
 }
 
+const char *store_refusal(int result) {
+        switch (result) {
+        case -EINVAL:
+                return "names no store that is known: sqlite:/path or postgresql://...";
+        case -EISDIR:
+                return "is a folder: name a file, such as shortener.db in it";
+        case -ENOTDIR:
+                return "can be no file: a part of its path is one, where a folder should be";
+        case -ENXIO:
+                return "is a device, a pipe or a socket: name a file";
+        case -ENAMETOOLONG:
+                return "can be no file: its path, or a name in it, is too long";
+        case -ELOOP:
+                return "can be no file: its symbolic links go in a circle";
+        default:
+                return strerror(-result);
+        }
+}
+
 Store *store_free(Store *store) {
         if (!store)
                 return NULL;

@@ -79,8 +79,12 @@ typedef struct StoreOptions {
 
 /* url: "sqlite:/path", "postgresql://..." or "postgres://..." as libpq has them, or "fake:" (in
  * memory, tests). Opens no connection yet.
- * -EINVAL: the URL names no known store. -ELIBACC: libpq, which it needs, cannot be loaded. */
+ * -EINVAL: the URL names no known store. -ELIBACC: libpq, which it needs, cannot be loaded. A path
+ * that no file can have, however long one waits: -EISDIR (a folder), -ENOTDIR (a file is taken for
+ * one), -ENXIO (a device, pipe or socket), -ENAMETOOLONG, -ELOOP. */
 int store_new(const char *url, const StoreOptions *options, Store **ret) _must_check_;
+/* What is wrong with the URL, to be read behind it, by store_new()'s result. */
+const char *store_refusal(int result);
 Store *store_free(Store *store); /* after its last session */
 DEFINE_CLEANUP(Store, store_free)
 

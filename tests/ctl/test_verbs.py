@@ -65,6 +65,20 @@ class Usage(Case):
 
 
 class Db(Case):
+    def test_a_path_that_no_file_can_have(self):
+        os.mkdir(self.path("folder"))
+        os.mkfifo(self.path("pipe"))
+        self.write("file", b"")
+        for store, why in (("folder", "is a folder: name a file, such as shortener.db in it"),
+                           ("pipe", "is a device, a pipe or a socket: name a file"),
+                           ("file/x.db", "can be no file: a part of its path is one")):
+            for words in (["db", "init"], ["db", "status"], ["user", "list"], ["seed", "--dry-run"]):
+                with self.subTest(store=store, words=words):
+                    self.refused(*words, store=store, status=CONFIG,
+                                 message=rf'\[Store\] URL: "sqlite:{self.path(store)}" {why}')
+        self.assertEqual(os.listdir(self.path("folder")), [])
+        self.assertIn("is a folder", self.ctl("doctor", store="folder", status=FAILED))
+
     def test_life_of_a_store(self):
         self.refused("db", "status", status=CONFIG, message='run "shortenerctl db init"')
         self.refused("user", "list", status=CONFIG)

@@ -197,6 +197,22 @@ class Lifecycle(unittest.TestCase):
         self.assertEqual(other.returncode, 78, other.stderr)
         self.assertIn("is another program's database", other.stderr)
 
+    def test_a_store_that_can_be_none(self):
+        def run(url, *arguments):
+            return subprocess.run([harness.DAEMON, "--set=Server.RuntimeDirectory=" + folder,
+                                   "--set=Clicks.Directory=" + folder + "/spool", "--set=Store.URL=" + url,
+                                   "--set=Server.Listen=127.0.0.1:0", *arguments], capture_output=True, text=True, timeout=20)
+        folder = tempfile.mkdtemp(dir=self.service.folder)
+        for url, why in (("sqlite:" + folder, "is a folder: name a file, such as shortener.db in it"),
+                         ("sqlite:/dev/null/x.db", "can be no file: a part of its path is one, where a folder should be")):
+            for arguments in ((), ("--check-config",)):
+                done = run(url, *arguments)
+                self.assertEqual((done.returncode, done.stderr.splitlines()[0]),
+                                 (78, f'shortenerd: [Store] URL=: "{url}" {why}'))
+        bad = run("postgresql://u:hush@h/db?nonsense=1", "--check-config")
+        self.assertEqual((bad.returncode, "u:***@h/db?nonsense=1" in bad.stderr), (78, True), bad.stderr)
+        self.assertEqual(run("sqlite:/nonexistent/x.db", "--check-config").returncode, 0)
+
     def test_names_of_instances(self):
         # X-Instance, the journal and the host page have it as it is.
         for name in ("", "a b", "a/b", "a\r\nX-Evil: y", "\xe9", "a" * 32):

@@ -7,17 +7,39 @@
  */
 
 #include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
 
 #include "store/sqlite/session.h"
 
 #define OLDEST_SCHEMA 4 /* changes write the audit and look for keys */
 
+/* A file that is missing, or that may not be looked at, is away: it may come. What is something
+ * else goes on being that. */
+static int check_place(const char *path) {
+        size_t len = strlen(path);
+        struct stat st;
+
+        if (len > 0 && path[len - 1] == '/')
+                return -EISDIR;
+        if (stat(path, &st) == 0) {
+                if (S_ISDIR(st.st_mode))
+                        return -EISDIR;
+                return S_ISREG(st.st_mode) ? 0 : -ENXIO;
+        }
+        return errno == ENOTDIR || errno == ENAMETOOLONG || errno == ELOOP ? -errno : 0;
+}
+
 static int sqlite_open(Store *store) {
         SqliteStore *shared;
+        int r;
 
         /* sqlite3 would take the one for a URI, the other for a private database in memory. */
         if (*store->place == 0 || *store->place == ':' || strncmp(store->place, "file:", 5) == 0)
                 return -EINVAL;
+        r = check_place(store->place);
+        if (r < 0)
+                return r;
         shared = calloc(1, sizeof(*shared));
         if (!shared)
                 return -ENOMEM;

@@ -5,7 +5,10 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "basic/clock.h"
 #include "store/fake.h"
@@ -305,6 +308,30 @@ static void test_unknown_urls(void **state _unused_) {
         }
 }
 
+/* What can be no file, and never will be. */
+static void test_hopeless_paths(void **state _unused_) {
+        char name[64] = "/tmp/store-XXXXXX", urls[6][512];
+        const int results[] = {-EISDIR, -EISDIR, -ENXIO, -ENOTDIR, -ELOOP, -ENAMETOOLONG};
+        const StoreOptions options = {.create = true};
+        Store *store = NULL;
+
+        assert_non_null(mkdtemp(name));
+        (void)snprintf(urls[0], sizeof(urls[0]), "sqlite:%s", name);
+        (void)snprintf(urls[1], sizeof(urls[1]), "sqlite:%s/new/", name);
+        (void)snprintf(urls[2], sizeof(urls[2]), "sqlite:/dev/null");
+        (void)snprintf(urls[3], sizeof(urls[3]), "sqlite:/dev/null/x.db");
+        (void)snprintf(urls[4], sizeof(urls[4]), "sqlite:%s/loop", name);
+        (void)snprintf(urls[5], sizeof(urls[5]), "sqlite:/%0300d", 0);
+        assert_int_equal(symlink("loop", urls[4] + strlen("sqlite:")), 0);
+        for (size_t i = 0; i < ELEMENTSOF(results); i++) {
+                assert_int_equal(store_new(urls[i], &options, &store), results[i]);
+                assert_null(store);
+                assert_string_not_equal(store_refusal(results[i]), strerror(-results[i]));
+        }
+        assert_int_equal(unlink(urls[4] + strlen("sqlite:")), 0);
+        assert_int_equal(rmdir(name), 0);
+}
+
 static void test_known_urls(void **state _unused_) {
         Store *store = open_store("sqlite:/nowhere/x.db", false);
 
@@ -339,6 +366,7 @@ int main(void) {
                         FAKE_TEST(test_deadline_while_hanging),
                         FAKE_TEST(test_each_verb_fails),
                         cmocka_unit_test(test_unknown_urls),
+                        cmocka_unit_test(test_hopeless_paths),
                         cmocka_unit_test(test_known_urls),
                         FAKE_TEST(test_hooks_may_be_absent),
         };

@@ -80,14 +80,13 @@ static void test_missing_folder(void **state) {
         free(url);
 }
 
+/* One that came after the start. */
 static void test_folder_as_file(void **state) {
         Place *place = *state;
-        Store *store;
-        StoreSession *session;
+        Store *store = open_store(place->url, true);
+        StoreSession *session = open_session(store);
 
         assert_int_equal(mkdir(place->path, 0700), 0);
-        store = open_store(place->url, true);
-        session = open_session(store);
         assert_int_equal(store_ping(session), -EHOSTDOWN);
         assert_says(session, place->path);
         (void)store_session_free(session);
