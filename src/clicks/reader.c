@@ -24,9 +24,13 @@
 
 /* What lies between the last record and the end of a segment. */
 typedef struct Remains {
+        bool begun;
+        bool unreadable;   /* a place in it */
+        uint8_t kind;      /* of a record at its start; 0: none */
+        uint8_t last_byte; /* that is not zero; 0: there are only zeros */
+        uint64_t start;    /* offset */
+        uint64_t last_at;  /* offset of last_byte */
         uint64_t n_whole;  /* records with a readable head and a whole body, by their numbers */
-        uint64_t last_at;  /* offset of the last byte that is not zero */
-        uint8_t last_byte; /* that byte; 0: there are only zeros */
 } Remains;
 
 struct Reader {
@@ -166,7 +170,7 @@ static size_t read_size(const Reader *reader) {
 /* The place cannot be read: steps over it. What was there is damage if nothing valid follows. */
 static bool step_over(Reader *reader) {
         reader->offset += BLOCK_SIZE - reader->offset % BLOCK_SIZE;
-        reader->remains.last_byte = '\n';
+        reader->remains.unreadable = true;
         return reader->offset < segment_size(reader);
 }
 
@@ -214,6 +218,11 @@ static size_t step(Reader *reader, const uint8_t *data, size_t len) {
         RecordHead head;
         size_t n = 0;
 
+        if (!remains->begun) {
+                remains->begun = true;
+                remains->start = reader->offset;
+                remains->kind = len < RECORD_HEAD_SIZE ? 0 : data[RECORD_HEAD_SIZE - 1];
+        }
         while (n < len && data[n] == 0)
                 n++;
         if (n > 0)
@@ -253,16 +262,33 @@ static bool find_record(Reader *reader, Record *ret, const uint8_t **ret_data, s
         }
 }
 
-/* How many records the end of a dead spool lost: those that look whole but are not valid, or one if
- * the file was cut or ends like a record. A record whose end is missing in zeros was being written
- * when the process died: nobody was told that it was kept. */
+/* Is the last byte the end of a record that was whole once? Behind the numbers in front of it, a
+ * visit has no such byte but its last; among them it is one of a number. */
+static bool ends_like_record(const Remains *remains) {
+        uint64_t at = remains->last_at - remains->start;
+
+        if (remains->last_byte != '\n')
+                return false;
+        return at >= RECORD_HEAD_SIZE + RECORD_BODY_HEAD ||
+               (at == RECORD_SHED_SIZE - 1 && remains->kind != RECORD_VISIT);
+}
+
+/*
+ * How many records the end of a dead spool lost: those that look whole but are not valid, or one if
+ * the file was cut, cannot be read, or ends like a record.
+ *
+ * A process that is killed while it writes leaves the beginning of what it wrote, and zeros behind
+ * it. So what was being written is one record at most, it begins where the last valid one ends, and
+ * its last byte is not there: nobody was told that it was kept, and it is no damage. An end that
+ * was turned into zeros later looks the same, and is not counted either.
+ */
 static uint64_t count_remains(Reader *reader) {
         const Remains *remains = &reader->remains;
+        bool cut = remains->last_byte != 0 && remains->last_at + 1 == reader->offset;
 
         if (remains->n_whole > 0)
                 return remains->n_whole;
-        return remains->last_byte == '\n' ||
-               (remains->last_byte != 0 && remains->last_at + 1 == reader->offset);
+        return cut || remains->unreadable || ends_like_record(remains);
 }
 
 /* A live spool's number is only lost if it is not in a newer segment: then 0, and the caller looks

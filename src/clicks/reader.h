@@ -8,7 +8,8 @@
  * record has is reported as damaged. Zeros at the end of a segment are room that was never used.
  *
  * The end of a spool that is being written by this process is what its writer says; a spool of a
- * dead process ends with the last whole record, and a torn one behind it was never answered.
+ * dead process ends with the last whole record, and a torn one behind it, whose end is missing in
+ * zeros, was never answered: it is no damage.
  */
 
 #include "clicks/record.h"

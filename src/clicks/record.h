@@ -12,7 +12,7 @@
  *   visit:  link u64, lengths of address u8, request id u8, referrer u16 (0xFFFF: not sent),
  *           agent u16, then these texts in the same order
  *   shed:   count u64: the numbers [seq, seq + count) were answered and not recorded
- *   '\n'           so that the last byte of a whole record is never zero
+ *   '\n'           so that the last byte of a whole record is never zero; no text has one
  *
  * The CRC covers the spool's id, so that a record of another spool in recycled blocks never counts.
  */

@@ -104,6 +104,94 @@ static void test_torn_by_death(void **state) {
         free(data);
 }
 
+/* A visit all of whose numbers have bytes that look like the end of a record. */
+static size_t encode_tricky(uint32_t crc_start, uint64_t seq, uint64_t time_usec, uint8_t *out) {
+        static const char agent[227]; /* of zeros, which become question marks */
+        Click click = {
+                        .link_id = 0x0A0A0A,
+                        .time_usec = time_usec,
+                        .remote = SLICE("192.0.2.10"),
+                        .request_id = SLICE("0123456\n9a"),
+                        .referrer = SLICE("https://a/"),
+                        .user_agent = slice_make(agent, sizeof(agent)),
+        };
+        size_t size = record_encode_visit(crc_start, seq, &click, out);
+
+        CHECK(size < RECORD_MAX_SIZE);
+        return size;
+}
+
+/* Wherever the write that a process died in was cut: 9 visits, and a part of the 10th. */
+static void test_torn_at_every_byte(void **state) {
+        const Folder *folder = *state;
+        uint8_t id[SPOOL_ID_SIZE], data[10 * RECORD_MAX_SIZE];
+        char name[SEGMENT_NAME_SIZE];
+        uint32_t crc_start;
+        unsigned n_like_ends = 0;
+
+        segment_id_new(id);
+        segment_name(id, 1, name);
+        crc_start = record_crc_start(id);
+        for (uint64_t time_usec = 0x0A0A0A0A0A0A; time_usec < 0x0A0A0A0A0A0A + 20; time_usec++) {
+                size_t len = 0, size = 0;
+
+                memset(data, 0, sizeof(data));
+                for (uint64_t seq = 1; seq <= 10; seq++)
+                        len += size = encode_tricky(crc_start, seq, time_usec, data + len);
+                for (size_t torn = len - 1; torn >= len - size; torn--) {
+                        Content content;
+
+                        n_like_ends += data[torn - 1] == '\n' && torn > len - size;
+                        data[torn] = 0;
+                        file_write(folder, name, data, sizeof(data));
+                        content_read(folder, id, NULL, &content);
+                        assert_int_equal(content.visits, 9);
+                        assert_int_equal(content.damaged, 0);
+                        assert_int_equal(content.next_seq, 10);
+                        content_done(&content);
+                }
+        }
+        assert_in_range(n_like_ends, 20 * 10, 20 * 30); /* it was worth it */
+}
+
+/* The last record was whole once, whatever its kind and size. */
+static void test_damaged_last_record(void **state) {
+        const Folder *folder = *state;
+        const Click bare = {.link_id = 10, .time_usec = 10};
+        uint8_t id[SPOOL_ID_SIZE], data[4096];
+        char name[SEGMENT_NAME_SIZE];
+
+        segment_id_new(id);
+        segment_name(id, 1, name);
+        for (unsigned kind = 0; kind < 3; kind++) {
+                uint32_t crc_start = record_crc_start(id);
+                size_t start, len;
+
+                memset(data, 0, sizeof(data));
+                start = len = record_encode_visit(crc_start, 1, &bare, data);
+                if (kind == 0)
+                        len += record_encode_visit(crc_start, 2, &bare, data + len);
+                else if (kind == 1)
+                        len += record_encode_shed(crc_start, 2, 10, 10, data + len);
+                else
+                        len += encode_tricky(crc_start, 2, 10, data + len);
+                for (size_t bit = start * 8; bit < len * 8; bit++) {
+                        Content content;
+
+                        data[bit / 8] ^= (uint8_t)(1u << bit % 8);
+                        file_write(folder, name, data, sizeof(data));
+                        content_read(folder, id, NULL, &content);
+                        assert_int_equal(content.visits, 1);
+                        /* Another number than 2 says that there were more. */
+                        if (bit / 8 - start < 8 || bit / 8 - start >= 16)
+                                assert_int_equal(content.damaged, 1);
+                        assert_true(content.damaged >= 1);
+                        content_done(&content);
+                        data[bit / 8] ^= (uint8_t)(1u << bit % 8);
+                }
+        }
+}
+
 /* What was counted once as lost at the end is not lost again by reading on from there. */
 static void test_lost_end_is_counted_once(void **state) {
         const Folder *folder = *state;
@@ -206,7 +294,8 @@ int main(void) {
         const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, folder_setup, folder_teardown)
                         T(test_flip_every_byte),         T(test_cut_at_every_byte),
-                        T(test_torn_by_death),           T(test_lost_end_is_counted_once),
+                        T(test_torn_by_death),           T(test_torn_at_every_byte),
+                        T(test_damaged_last_record),     T(test_lost_end_is_counted_once),
                         T(test_zeros_between_records),   T(test_missing_segments),
                         T(test_live_follows_the_writer),
 #undef T
