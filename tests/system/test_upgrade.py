@@ -19,6 +19,53 @@ class Upgrade(Check):
         return [n for n in INSTANCES if self.machine.run(f"test /proc/{self.pid(n)}/exe -ef /usr/sbin/shortenerd",
                                                          check=False).returncode == 0]  # fmt: skip
 
+    def back_to_the_first(self):
+        """Of the package alone; without a migration the store fits both."""
+        stages.Stage.give(self.machine, stages.stage.packages.first)
+        # apt takes no archive that is older than the one it knows.
+        self.machine.run("rm -rf /var/lib/apt/lists/*; apt-get -qq update", seconds=120)
+        version = stages.stage.packages.versions["first"]
+        self.machine.run(f"apt-get -qq -y --allow-downgrades install shortener={version}", seconds=120)
+        self.start_all()
+
+    def assert_stopped(self, n):
+        """As the administrator left it: service and socket, and neither has failed."""
+        units = (f"shortener@{n}.service", f"shortener@{n}.socket")
+        self.assertEqual([self.machine.property(unit, "ActiveState") for unit in units], ["inactive"] * 2)
+        self.assertEqual((self.pid(n), self.answer("/health", port=5000 + n)[0]), (0, 0))
+
+    def test_what_is_stopped_stays_so(self):
+        """The administrator stopped the second instance: the others are restarted, one after the other."""
+        stages.stage.second.wait()
+        packages = stages.stage.packages
+        self.start_all()
+        self.assertEqual(self.installed(), packages.versions["first"])
+        pids = {n: self.pid(n) for n in (1, 3)}
+        self.machine.run("shortenerctl stop 2")
+        self.assert_stopped(2)
+        stages.Stage.give(self.machine, packages.second)
+        try:
+            self.machine.run("apt-get -qq update", seconds=120)
+            with Traffic(self.machine, self.codes()) as traffic:
+                traffic.go_on(2)
+                self.machine.run("apt-get -qq -y install --only-upgrade shortener", seconds=300)
+                traffic.mark("upgraded")
+                traffic.go_on(2)
+            note(f"upgrade with one instance stopped: {traffic.summary()}")
+            self.assertEqual(self.installed(), packages.versions["second"])
+            self.assert_stopped(2)
+            self.assertEqual(self.running(), [1, 3], "an instance runs the old program, or the stopped one runs")
+            for n, pid in pids.items():
+                self.assertNotIn(self.pid(n), (0, pid), f"instance {n} was not restarted")
+            first_ready = int(self.machine.property("shortener@1.service", "ActiveEnterTimestampMonotonic"))
+            last_stopped = int(self.machine.property("shortener@3.service", "ActiveExitTimestampMonotonic"))
+            self.assertLess(first_ready, last_stopped, "the third was stopped before the first was back")
+            self.assertEqual(traffic.failed()[:5], [], f"{len(traffic.failed())} failed")
+            self.check_promises(traffic)
+            self.assertLess(traffic.longest(), 5)
+        finally:
+            self.back_to_the_first()
+
     def test_upgrade_with_migration_under_load(self):
         stages.stage.second.wait()
         packages = stages.stage.packages
