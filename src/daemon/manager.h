@@ -75,6 +75,7 @@ typedef struct Manager {
         unsigned n_ticks;
         bool draining;
         bool store_was_up;
+        bool sessions_refused; /* as last logged */
         bool watchdog_held;
         int page_state; /* of host_page_state(), as last logged */
         uint64_t drain_until_usec;

@@ -20,6 +20,7 @@
 
 #define MESSAGE_STORE_AWAY "0f6b7d1d5c634a9ea7d1c8a35a0f4b52"
 #define MESSAGE_STORE_BACK "6f3e4f8b4b1c4cf6a0f5c7a0d9f1a6de"
+#define MESSAGE_STORE_FULL "e55183ed21764ecda4230d4d9252efcc"
 #define MESSAGE_STUCK      "a9d2f0b47f6d4e0c8a4cb40c6f2b9d11"
 
 static void watch_store(Manager *manager) {
@@ -35,6 +36,25 @@ static void watch_store(Manager *manager) {
                 log_entry(LOG_WARNING, MESSAGE_STORE_AWAY, NULL, 0,
                           "store is away: %s: cached redirects go on, visits wait in the spool",
                           store_url_shown(manager->store));
+}
+
+/* Some sessions have no connection, for there are too many: the rest goes on, slower. */
+static void watch_sessions(Manager *manager) {
+        unsigned n = store_n_crowded(manager->store);
+
+        if (manager->sessions_refused == (n > 0))
+                return;
+        manager->sessions_refused = n > 0;
+        if (n > 0)
+                log_entry(LOG_WARNING, MESSAGE_STORE_FULL, NULL, 0,
+                          "%s: the server has no connection left for %u of our sessions, %u have "
+                          "theirs: raise max_connections there (or the CONNECTION LIMIT of the "
+                          "role or database), or lower [Server] Workers=; see \"shortenerctl "
+                          "doctor\"",
+                          store_url_shown(manager->store), n, store_n_connected(manager->store));
+        else
+                log_notice("%s: all sessions have their connections",
+                           store_url_shown(manager->store));
 }
 
 /* A page that was replaced and cannot be mapped: edits of other processes may go unseen. */
@@ -121,6 +141,7 @@ static void every_second(Manager *manager, uint64_t now_usec) {
         host_page_sweep(manager->page);
         host_slot_heartbeat(manager->slot);
         watch_store(manager);
+        watch_sessions(manager);
         watch_page(manager);
         watch_workers(manager, now_usec);
         notify_status(manager, now_usec);
@@ -172,6 +193,8 @@ static void collect_cache(Manager *manager) {
                    (double)resolver.ping_usec / (double)USEC_PER_SEC);
         metric_set(manager->metrics, METRIC_STORE_SESSIONS,
                    (double)store_n_connected(manager->store));
+        metric_set(manager->metrics, METRIC_STORE_SESSIONS_REFUSED,
+                   (double)store_n_crowded(manager->store));
         metric_set(manager->metrics, METRIC_LOOKUPS, (double)resolver.n_queries);
         metric_set(manager->metrics, METRIC_ACTIVE_URLS, (double)MAX(resolver.active_urls, 0));
 }

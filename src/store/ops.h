@@ -44,6 +44,9 @@ typedef struct StoreOps {
         void (*expect_up)(Store *store); /* NULL: it connects whenever it is asked to */
         int (*session_new)(Store *store, StoreSession **ret);
         void (*session_free)(StoreSession *session);
+        /* NULL, both: whoever wants a connection has one. */
+        bool (*is_connected)(const StoreSession *session);
+        int (*ready)(StoreSession *session); /* connects; 0, or what a verb would be */
 
         int (*ping)(StoreSession *session);
         int (*schema)(StoreSession *session, StoreSchema *ret);
@@ -126,6 +129,7 @@ struct Store {
         void *data; /* the driver's */
 
         atomic_uint n_connected; /* sessions; the driver counts */
+        atomic_uint n_crowded;   /* sessions that have none, for lack of room */
 
         /* The breaker; any thread. */
         atomic_uint n_failures;           /* verbs in a row that found the store away */
@@ -155,6 +159,7 @@ struct StoreSession {
         Buffer old_fields, new_fields;    /* of the audit row that is being made */
         StoreImport import;               /* what is committed (in a load: done) */
         StoreImport import_next;          /* by the verb that runs */
+        bool crowded;                     /* counted in n_crowded */
         uint64_t deadline_usec;           /* CLOCK_MONOTONIC; 0: none */
         _Atomic uint64_t busy_since_usec; /* CLOCK_MONOTONIC; 0: outside a verb */
         char error[STORE_ERROR_SIZE];
@@ -166,6 +171,9 @@ extern const StoreOps store_postgres_ops[2]; /* one for each scheme */
 
 /* Keeps the reason for store_session_error(). */
 void store_session_set_error(StoreSession *session, const char *format, ...) _printf_(2, 3);
+
+/* The server has no connection for this session, or: it has one, or another reason not to. */
+void store_session_set_crowded(StoreSession *session, bool crowded);
 
 /* Has the session's deadline passed? */
 bool store_session_expired(const StoreSession *session);

@@ -29,6 +29,16 @@ void store_session_set_error(StoreSession *session, const char *format, ...) {
         va_end(args);
 }
 
+void store_session_set_crowded(StoreSession *session, bool crowded) {
+        if (session->crowded == crowded)
+                return;
+        session->crowded = crowded;
+        if (crowded)
+                atomic_fetch_add(&session->store->n_crowded, 1);
+        else
+                atomic_fetch_sub(&session->store->n_crowded, 1);
+}
+
 bool store_session_expired(const StoreSession *session) {
         return session->deadline_usec != 0 && clock_monotonic_usec() >= session->deadline_usec;
 }
@@ -151,6 +161,7 @@ StoreSession *store_session_free(StoreSession *session) {
                 return NULL;
         buffer_done(&session->old_fields);
         buffer_done(&session->new_fields);
+        store_session_set_crowded(session, false);
         session->store->ops->session_free(session);
         return NULL;
 }
@@ -203,6 +214,23 @@ int store_schema(StoreSession *session, StoreSchema *ret) {
 
 unsigned store_n_connected(const Store *store) {
         return atomic_load_explicit(&store->n_connected, memory_order_relaxed);
+}
+
+unsigned store_n_crowded(const Store *store) {
+        return atomic_load_explicit(&store->n_crowded, memory_order_relaxed);
+}
+
+bool store_session_is_connected(const StoreSession *session) {
+        const StoreOps *ops = session->store->ops;
+
+        return !ops->is_connected || ops->is_connected(session);
+}
+
+bool store_session_has_room(StoreSession *session) {
+        if (store_session_is_connected(session) || store_n_crowded(session->store) == 0)
+                return true;
+        (void)VERB(session, ready(session));
+        return !store_session_is_crowded(session);
 }
 
 int store_capacity(StoreSession *session, StoreCapacity *ret) {

@@ -98,6 +98,13 @@ int store_session_new(Store *store, const StoreHooks *hooks, StoreSession **ret)
 StoreSession *store_session_free(StoreSession *session);
 /* How many sessions are connected now: to the server, or with the file open. Any thread. */
 unsigned store_n_connected(const Store *store);
+/* And how many are not, because the server has as many connections as it takes. Any thread. */
+unsigned store_n_crowded(const Store *store);
+bool store_session_is_connected(const StoreSession *session);
+/* Tries to connect a session that has no connection, if the last ones who tried were told that
+ * there are too many. false: there still are, and other sessions of this process have theirs: what
+ * is to be done had best be left to them. What else is wrong, the next verb says. */
+bool store_session_has_room(StoreSession *session) _must_check_;
 DEFINE_CLEANUP(StoreSession, store_session_free)
 
 /* Who changes something by the next verbs, for the audit. */
@@ -123,7 +130,8 @@ const char *store_session_error(const StoreSession *session);
 
 /* The breaker opens after STORE_BREAKER_FAILURES verbs in a row that ended in -EHOSTDOWN, -EBUSY or
  * -ETIMEDOUT, or pings that ended in -EIO; then every verb answers -EHOSTDOWN at once, but one
- * probe each STORE_BREAKER_USEC. */
+ * probe each STORE_BREAKER_USEC. A session that the server has no connection for, while others of
+ * this process have theirs, is -EHOSTDOWN too, but says nothing about the server. */
 #define STORE_BREAKER_FAILURES 3u
 #define STORE_BREAKER_USEC     250000ULL
 bool store_is_up(const Store *store); /* any thread; true until the breaker opens */

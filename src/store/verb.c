@@ -72,13 +72,19 @@ int store_verb_begin(StoreSession *session) {
         return 0;
 }
 
+bool store_session_is_crowded(const StoreSession *session) {
+        return session->crowded && store_n_connected(session->store) > 0;
+}
+
 int store_verb_end(StoreSession *session, int result) {
         /* Before the breaker closes: then nobody sees an open store without knowing this. */
         if (result >= 0)
                 note_reached(session->store,
                              atomic_load_explicit(&session->busy_since_usec, memory_order_relaxed));
         atomic_store_explicit(&session->busy_since_usec, 0, memory_order_relaxed);
-        store_note(session->store, result);
+        /* Who finds no room says nothing about those who have it. */
+        if (result >= 0 || !store_session_is_crowded(session))
+                store_note(session->store, result);
         /* What let the breaker open is no news, whatever its name. */
         return result == -EIO && !store_is_up(session->store) ? -EHOSTDOWN : result;
 }

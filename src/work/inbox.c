@@ -79,6 +79,14 @@ int inbox_push(Inbox *inbox, ListNode *node) {
         return r;
 }
 
+void inbox_return(Inbox *inbox, ListNode *node) {
+        (void)pthread_mutex_lock(&inbox->lock);
+        list_append(inbox->nodes.next, node); /* before the first */
+        inbox->n++;
+        (void)pthread_cond_signal(&inbox->ready);
+        (void)pthread_mutex_unlock(&inbox->lock);
+}
+
 /* With the lock held: waits until there is a node, the inbox is closed or time is up. */
 static void wait_ready(Inbox *inbox, uint64_t usec) {
         uint64_t until = clock_monotonic_usec() + usec;

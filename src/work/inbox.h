@@ -21,6 +21,8 @@ Inbox *inbox_free(Inbox *inbox); /* must be empty, nobody waiting */
 DEFINE_CLEANUP(Inbox, inbox_free)
 /* -ENOBUFS: full, the node stays the caller's. */
 int inbox_push(Inbox *inbox, ListNode *node) _must_check_;
+/* One that was taken goes back to where it was. */
+void inbox_return(Inbox *inbox, ListNode *node);
 /* Waits for one node, at most usec (0: for ever). NULL: time is up, or the inbox was closed and is
  * empty. */
 ListNode *inbox_take(Inbox *inbox, uint64_t usec);

@@ -4,6 +4,9 @@
  * The pool. A worker opens its session with its first call and again after a failure, so that a
  * store that is away at start costs nothing. What a handler could not answer becomes 503 or 500
  * here and is logged once.
+ *
+ * A worker for which the server has no connection would be the fastest of all, with 503: it leaves
+ * the calls to those that have theirs, and only tries to get one.
  */
 
 #include "work/pool.h"
@@ -14,10 +17,14 @@
 #include <stdlib.h>
 
 #include "basic/clock.h"
+#include "host/futex.h"
 #include "model/problem.h"
 #include "sys/log.h"
 #include "work/hooks.h"
 #include "work/thread.h"
+
+#define ROOM_USEC    (250 * USEC_PER_MSEC) /* from one look for a connection to the next */
+#define CONNECT_USEC USEC_PER_SEC
 
 typedef struct Worker {
         Pool *pool;
@@ -25,6 +32,7 @@ typedef struct Worker {
         HostWriter writer;
         _Atomic(StoreSession *) session; /* written by the worker; the watchdog looks */
         atomic_uint_fast64_t busy_since; /* CLOCK_MONOTONIC usec of the current call; 0: idle */
+        atomic_bool connected;           /* its session, as far as it knows */
         char name[24];
 } Worker;
 
@@ -33,6 +41,7 @@ struct Pool {
         HostSlot *slot;
         Inbox *inbox;
         Outbox *done;
+        uint32_t stop; /* atomic, futex */
         unsigned n_workers;
         Worker workers[];
 };
@@ -111,6 +120,38 @@ static void worker_call(Worker *worker, Call *call) {
                 call_failed(call, r);
 }
 
+/* ---- too few connections ---- */
+
+static bool stopped(const Pool *pool) {
+        return __atomic_load_n(&pool->stop, __ATOMIC_SEQ_CST) != 0;
+}
+
+static bool others_are_connected(const Worker *worker) {
+        const Pool *pool = worker->pool;
+
+        for (unsigned i = 0; i < pool->n_workers; i++)
+                if (pool->workers + i != worker && atomic_load(&pool->workers[i].connected))
+                        return true;
+        return false;
+}
+
+/* Has it none, and others of the pool do? */
+static bool lacks_connection(Worker *worker, uint64_t deadline_usec) {
+        StoreSession *session;
+
+        if (worker_session(worker) < 0 || stopped(worker->pool))
+                return false;
+        session = atomic_load(&worker->session);
+        store_session_deadline(session, deadline_usec);
+        return !store_session_has_room(session) && others_are_connected(worker);
+}
+
+static void await_connection(Worker *worker) {
+        do
+                futex_sleep(&worker->pool->stop, 0, ROOM_USEC);
+        while (lacks_connection(worker, clock_monotonic_usec() + CONNECT_USEC));
+}
+
 static void worker_run(void *userdata) {
         Worker *worker = userdata;
         Pool *pool = worker->pool;
@@ -118,9 +159,18 @@ static void worker_run(void *userdata) {
 
         while ((node = inbox_take(pool->inbox, 0))) {
                 Call *call = LIST_ENTRY(node, Call, node);
+                StoreSession *session;
 
                 atomic_store(&worker->busy_since, clock_monotonic_usec());
+                if (lacks_connection(worker, call->deadline_usec)) {
+                        atomic_store(&worker->busy_since, 0);
+                        inbox_return(pool->inbox, node);
+                        await_connection(worker);
+                        continue;
+                }
                 worker_call(worker, call);
+                session = atomic_load(&worker->session);
+                atomic_store(&worker->connected, session && store_session_is_connected(session));
                 atomic_store(&worker->busy_since, 0);
                 outbox_push(pool->done, &call->node);
         }
@@ -174,6 +224,8 @@ Pool *pool_free(Pool *pool) {
                 return NULL;
         if (pool->inbox)
                 inbox_close(pool->inbox);
+        __atomic_store_n(&pool->stop, 1, __ATOMIC_SEQ_CST);
+        futex_wake_all(&pool->stop);
         for (unsigned i = 0; i < pool->n_workers; i++) {
                 (void)thread_join(pool->workers[i].thread);
                 (void)store_session_free(atomic_load(&pool->workers[i].session));

@@ -104,5 +104,62 @@ class Sessions(unittest.TestCase):
                 sleeper.wait()
 
 
+class TooFew(unittest.TestCase):
+    """The server has no connection for some of the workers."""
+    WORKERS = 4
+    OTHERS = 3  # resolver, shipper, watcher
+    N_CALLS = 200
+
+    @classmethod
+    def setUpClass(cls):
+        cls.server = postgres.Postgres()
+        cls.addClassCleanup(cls.server.close)
+        cls.server.psql("CREATE ROLE few LOGIN; CREATE DATABASE few OWNER few")
+        cls.service = harness.Service([f"Server.Workers={cls.WORKERS}"])
+        cls.addClassCleanup(cls.service.close)
+        cls.service.url = cls.server.url("few", user="few")
+        cls.service.ctl("db", "migrate")
+
+    def connections(self):
+        return int(self.server.psql("SELECT count(*) FROM pg_stat_activity WHERE usename = 'few'"))
+
+    def all_at_work(self, one, statuses):
+        """Calls by more clients than there are workers."""
+        def calls():
+            for _ in range(self.N_CALLS // 20):
+                statuses.append(one.get("/users").status)
+
+        threads = [threading.Thread(target=calls) for _ in range(20)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    def refused(self, one):
+        self.all_at_work(one, [])
+        return one.metric("shortener_store_sessions_refused ")
+
+    def test_workers_without_a_connection_leave_calls_to_the_others(self):
+        one = self.service.start()
+        one.get("/nothing-of-this-name")
+        harness.wait_for(lambda: self.connections() == self.OTHERS, 30, "the sessions of its own threads")
+        self.server.psql(f"ALTER ROLE few CONNECTION LIMIT {self.OTHERS + 1}")
+        # The first one knows by being refused; from then on nobody waits in vain.
+        harness.wait_for(lambda: self.refused(one) >= 1, 30, "a worker to be without a connection")
+        statuses = []
+        self.all_at_work(one, statuses)
+        self.assertEqual(statuses, [200] * self.N_CALLS)
+        self.assertEqual(one.metric("shortener_store_up "), 1)
+        self.assertEqual(one.metric("shortener_store_circuit_open "), 0)
+        self.assertEqual(self.connections(), self.OTHERS + 1)
+        harness.wait_for(lambda: "has no connection left for" in one.log(), 10, "the log to say so")
+        self.assertNotIn("store is away", one.log())
+
+        self.server.psql("ALTER ROLE few CONNECTION LIMIT -1")
+        harness.wait_for(lambda: self.refused(one) == 0, 30, "all to have their connections")
+        harness.wait_for(lambda: "all sessions have their connections" in one.log(), 10, "the log to say so")
+        one.stop()
+
+
 if __name__ == "__main__":
     harness.main()

@@ -28,6 +28,8 @@
 #define AGE_USEC        (1800 * USEC_PER_SEC) /* of a connection, at least */
 #define AGE_JITTER      (1800 * USEC_PER_SEC)
 #define CREDENTIAL      "shortener.database-password"
+#define STATE_SIZE      5       /* of an SQLSTATE */
+#define STATE_CROWDED   "53300" /* too_many_connections */
 #define CREDENTIAL_FILE "SHORTENER_DATABASE_PASSWORD_FILE"
 
 /* What a new connection is asked: is the server a primary, of which system, on which timeline? And
@@ -59,7 +61,8 @@ static uint64_t jitter(uint64_t most) {
 
 int pg_broken(PgSession *s) {
         const char *text = PQerrorMessage(s->db);
-        size_t len = strlen(text);
+        const char *end = strstr(text, "\nLOCATION:"); /* where in the server's source */
+        size_t len = end ? (size_t)(end - text) : strlen(text);
 
         while (len > 0 && text[len - 1] == '\n')
                 len--;
@@ -165,6 +168,22 @@ static size_t count_hosts(const PgStore *store) {
         return n;
 }
 
+/* libpq keeps the state of a server's refusal to itself, but puts it into a verbose text:
+ * "... FATAL:  53300: too many clients". */
+static void keep_state(PgSession *s) {
+        static const char allowed[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+        const char *at = PQerrorMessage(s->db);
+
+        *s->sqlstate = 0;
+        while ((at = strstr(at, ":  "))) {
+                at += 3;
+                if (strspn(at, allowed) != STATE_SIZE || at[STATE_SIZE] != ':')
+                        continue;
+                (void)snprintf(s->sqlstate, sizeof(s->sqlstate), "%s", at);
+                return;
+        }
+}
+
 /* Begins a connection to the host of this number. */
 static int start(PgSession *s, size_t host, const char *password) {
         const char *keywords[OPTIONS_MAX + 1] = {0}, *values[OPTIONS_MAX + 1] = {0};
@@ -192,7 +211,10 @@ static int start(PgSession *s, size_t host, const char *password) {
                 values[n++] = value;
         }
         s->db = PQconnectStartParams(keywords, values, 0);
-        return s->db ? 0 : -ENOMEM;
+        if (!s->db)
+                return -ENOMEM;
+        (void)PQsetErrorVerbosity(s->db, PQERRORS_VERBOSE);
+        return 0;
 }
 
 static int finish_connecting(PgSession *s) {
@@ -209,6 +231,7 @@ static int finish_connecting(PgSession *s) {
                 if (state == PGRES_POLLING_FAILED)
                         return pg_broken(s);
         }
+        (void)PQsetErrorVerbosity(s->db, PQERRORS_DEFAULT);
         if (PQsetnonblocking(s->db, 1) < 0 || PQenterPipelineMode(s->db) == 0)
                 return pg_broken(s);
         return 0;
@@ -237,9 +260,13 @@ static int greet(PgSession *s) {
 static int connect_host(PgSession *s, size_t host, const char *password) {
         int r;
 
+        *s->sqlstate = 0;
         r = start(s, host, password);
-        if (r == 0)
+        if (r == 0) {
                 r = finish_connecting(s);
+                if (r == -EHOSTDOWN)
+                        keep_state(s);
+        }
         if (r == 0)
                 r = greet(s);
         if (r < 0)
@@ -247,12 +274,18 @@ static int connect_host(PgSession *s, size_t host, const char *password) {
         return r;
 }
 
+static bool is_crowded(const PgSession *s) {
+        return strcmp(s->sqlstate, STATE_CROWDED) == 0;
+}
+
 static int connect_any(PgSession *s) {
         _cleanup_free_ char *password = NULL;
+        char error[STORE_ERROR_SIZE] = "";
         uint64_t limit_usec = s->limit_usec;
         size_t n_hosts = count_hosts(pg_store(s));
         int r;
 
+        *s->sqlstate = 0;
         r = credential_read(CREDENTIAL, CREDENTIAL_FILE, &password);
         if (r < 0 && r != -ENOENT) {
                 store_session_set_error(&s->session, "cannot read the credential %s: %s",
@@ -267,8 +300,15 @@ static int connect_any(PgSession *s) {
                 r = connect_host(s, i, password);
                 if (r == 0 || r == -ENOMEM)
                         break;
+                if (is_crowded(s))
+                        memcpy(error, s->session.error, sizeof(error));
         }
         s->limit_usec = limit_usec;
+        /* A primary without room says more than the standbys behind it in the list. */
+        if (r < 0 && *error) {
+                memcpy(s->session.error, error, sizeof(error));
+                memcpy(s->sqlstate, STATE_CROWDED, sizeof(s->sqlstate));
+        }
         return r == -EBUSY ? -ETIMEDOUT : r;
 }
 
@@ -291,14 +331,21 @@ static int connect_paced(PgSession *s) {
         int r;
 
         if (!may_connect(store, now_usec)) {
-                store_session_set_error(&s->session, "the server is away; the next try to reach "
-                                                     "it comes within two seconds");
+                store_session_set_crowded(&s->session, atomic_load(&store->crowded));
+                store_session_set_error(&s->session,
+                                        "the server %s; the next try to reach "
+                                        "it comes within two seconds",
+                                        s->session.crowded ? "has no connection left" : "is away");
                 return -EHOSTDOWN;
         }
         if (connect_usec != 0 && (s->limit_usec == 0 || now_usec + connect_usec < s->limit_usec))
                 s->limit_usec = now_usec + connect_usec;
         r = connect_any(s);
         now_usec = clock_monotonic_usec();
+        if (r != -ENOMEM) {
+                atomic_store(&store->crowded, r < 0 && is_crowded(s));
+                store_session_set_crowded(&s->session, r < 0 && is_crowded(s));
+        }
         if (r < 0) {
                 /* Unless another session got through meanwhile: then it is back. */
                 if (r != -ENOMEM && atomic_load(&store->n_made) == n_made)

@@ -41,6 +41,7 @@
  X(PQsendQuery)            \
  X(PQsendQueryParams)      \
  X(PQsendQueryPrepared)    \
+ X(PQsetErrorVerbosity)    \
  X(PQsetNoticeReceiver)    \
  X(PQsetnonblocking)       \
  X(PQsocket)               \
@@ -87,6 +88,7 @@ int libpq_load(void) _must_check_;
 #define PQsendQuery          libpq.call_PQsendQuery
 #define PQsendQueryParams    libpq.call_PQsendQueryParams
 #define PQsendQueryPrepared  libpq.call_PQsendQueryPrepared
+#define PQsetErrorVerbosity  libpq.call_PQsetErrorVerbosity
 #define PQsetNoticeReceiver  libpq.call_PQsetNoticeReceiver
 #define PQsetnonblocking     libpq.call_PQsetnonblocking
 #define PQsocket             libpq.call_PQsocket

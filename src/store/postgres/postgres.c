@@ -72,6 +72,14 @@ static int pg_ping(StoreSession *session) {
         return r < 0 ? r : pg_run(s, STMT_PING, "SELECT 1", NULL, NULL);
 }
 
+static bool pg_is_connected(const StoreSession *session) {
+        return CONTAINER_OF(session, const PgSession, session)->connected;
+}
+
+static int pg_session_ready(StoreSession *session) {
+        return pg_ready(pg_session(session));
+}
+
 static void pg_expect_up(Store *store) {
         PgStore *pg = store->data;
 
@@ -95,7 +103,8 @@ static void pg_expect_up(Store *store) {
   .token_find = pg_token_find, .token_use = pg_token_use, .token_revoke = pg_token_revoke,      \
   .token_list = pg_token_list, .audit_list = pg_audit_list, .audit_tidy = pg_audit_tidy,        \
   .key_find = pg_key_find, .keys_tidy = pg_keys_tidy, .import_rows = STORE_IMPORT_ROWS_MAX,     \
-  .capacity = pg_capacity, .expect_up = pg_expect_up,                                           \
+  .capacity = pg_capacity, .expect_up = pg_expect_up, .is_connected = pg_is_connected,          \
+  .ready = pg_session_ready,                                                                    \
  }
 
 const StoreOps store_postgres_ops[] = {POSTGRES_OPS("postgresql:"), POSTGRES_OPS("postgres:")};

@@ -114,7 +114,7 @@ typedef struct PgSession {
         int64_t held_key;        /* of a spool's lock that another has */
         uint64_t held_usec;      /* CLOCK_MONOTONIC since when */
         uint64_t held_seen_usec; /* and when that was seen last */
-        char sqlstate[6];        /* of the last failed statement */
+        char sqlstate[6];        /* of the last failed statement, or of the server's refusal */
         char constraint[64];     /* that it violated */
 } PgSession;
 
@@ -124,6 +124,7 @@ typedef struct PgStore {
         char *shown;                /* the URL without a password */
         SchemaSeries series;
         _Atomic uint64_t next_try_usec; /* CLOCK_MONOTONIC before which nobody connects; 0 */
+        atomic_bool crowded;            /* the last try failed for lack of room */
         atomic_uint n_made;             /* connections, ever */
         _Atomic uint64_t timeline;      /* the highest seen, of system */
         _Atomic uint64_t system;        /* the server's system identifier; 0: none seen */

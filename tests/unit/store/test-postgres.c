@@ -334,22 +334,6 @@ static void test_timelines(void **state) {
         assert_int_equal(rmdir(folder), 0);
 }
 
-static void test_too_many_connections(void **state) {
-        Fixture *f = *state;
-
-        sql(f, "DO $$ BEGIN CREATE ROLE few LOGIN CONNECTION LIMIT 0; EXCEPTION WHEN"
-               " duplicate_object THEN NULL; END $$");
-        char *url = NULL;
-        CHECK(asprintf(&url, "postgresql://few@/%s?host=%s", f->database,
-                       getenv("SHORTENER_TEST_POSTGRES")) > 0);
-        Store *store = pg_open_store(url, false);
-        StoreSession *session = open_session(store);
-        assert_int_equal(store_ping(session), -EHOSTDOWN);
-        assert_non_null(strstr(store_session_error(session), "too many connections"));
-        (void)store_session_free(session);
-        (void)store_free(store);
-}
-
 /* ---- URLs and secrets ---- */
 
 static void test_urls(void **state _unused_) {
@@ -464,7 +448,6 @@ int main(void) {
                         PG_TEST(test_of_several_hosts_the_one_that_answers),
                         PG_TEST(test_server_turns_read_only),
                         PG_TEST(test_timelines),
-                        PG_TEST(test_too_many_connections),
                         PG_TEST(test_urls),
                         PG_TEST(test_key_of_another_host),
                         PG_TEST(test_password_from_a_file),

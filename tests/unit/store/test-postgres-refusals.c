@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+
+/* A PostgreSQL server that is there and does not want us: what it says, and what that means for the
+ * sessions that it has taken. */
+
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+
+#include "basic/clock.h"
+#include "unit/store/pg-support.h"
+
+static void sql(const char *database, const char *text) {
+        free(postgres_sql(database, text));
+}
+
+/* Of a role that may have so many connections, and may do nothing with them. */
+static Store *store_with_room(const char *database, unsigned n) {
+        char *text = NULL, *url = NULL;
+
+        sql(database, "DO $$ BEGIN CREATE ROLE few LOGIN; EXCEPTION WHEN duplicate_object THEN "
+                      "NULL; END $$");
+        CHECK(asprintf(&text, "ALTER ROLE few CONNECTION LIMIT %u", n) > 0);
+        sql(database, text);
+        free(text);
+        CHECK(asprintf(&url, "postgresql://few@/%s?host=%s", database,
+                       getenv("SHORTENER_TEST_POSTGRES")) > 0);
+        return pg_open_store(url, false);
+}
+
+/* ---- too few connections ---- */
+
+static void test_breaker_is_for_those_without_any(void **state _unused_) {
+        Store *store = store_with_room(postgres_database(), 0);
+        StoreSession *session = open_session(store);
+
+        assert_int_equal(store_ping(session), -EHOSTDOWN);
+        assert_non_null(strstr(store_session_error(session), "53300"));
+        assert_non_null(strstr(store_session_error(session), "too many connections"));
+        assert_null(strstr(store_session_error(session), "LOCATION"));
+        assert_int_equal(store_n_crowded(store), 1);
+        for (unsigned i = 1; i < STORE_BREAKER_FAILURES; i++)
+                assert_int_equal(store_ping(session), -EHOSTDOWN);
+        assert_false(store_is_up(store));
+        (void)store_session_free(session);
+        assert_int_equal(store_n_crowded(store), 0);
+        (void)store_free(store);
+}
+
+static void test_those_with_a_connection_go_on(void **state _unused_) {
+        Store *store = store_with_room(postgres_database(), 2);
+        StoreSession *one = open_session(store), *two = open_session(store);
+        StoreSession *other = open_session(store);
+        uint64_t end_usec = clock_monotonic_usec() + 30 * USEC_PER_SEC;
+
+        assert_true(store_session_has_room(one)); /* nobody knows otherwise */
+        assert_false(store_session_is_connected(one));
+        assert_int_equal(store_ping(one), 0);
+        assert_int_equal(store_ping(two), 0);
+        for (unsigned i = 0; i < 2 * STORE_BREAKER_FAILURES; i++) {
+                assert_int_equal(store_ping(other), -EHOSTDOWN);
+                assert_non_null(strstr(store_session_error(other),
+                                       i == 0 ? "53300" : "no connection left"));
+                assert_true(store_is_up(store));
+                assert_false(store_session_has_room(other));
+        }
+        assert_int_equal(store_ping(one), 0);
+        assert_true(store_session_has_room(one));
+        assert_int_equal(store_n_crowded(store), 1);
+
+        /* Room again: it is found without anybody being asked to do something. */
+        two = store_session_free(two);
+        while (!store_session_has_room(other) && clock_monotonic_usec() < end_usec)
+                (void)sched_yield();
+        assert_int_equal(store_n_crowded(store), 0);
+        assert_int_equal(store_ping(other), 0);
+        (void)store_session_free(one);
+        (void)store_session_free(other);
+        (void)store_free(store);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                        cmocka_unit_test(test_breaker_is_for_those_without_any),
+                        cmocka_unit_test(test_those_with_a_connection_go_on),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
