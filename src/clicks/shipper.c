@@ -21,6 +21,7 @@
 #include "clicks/neighbour.h"
 #include "clicks/shipper.h"
 #include "clicks/tidy.h"
+#include "clicks/trouble.h"
 #include "host/futex.h"
 
 #define GATHER_USEC    (20 * USEC_PER_MSEC)
@@ -62,6 +63,7 @@ struct Shipper {
         bool moved; /* something was shipped since the segments were marked */
 
         uint32_t wake; /* futex word without a slot: 1 when it is to stop */
+        Trouble trouble;
         atomic_bool stop;
         atomic_bool stopped;
         _Atomic uint64_t alive_usec;
@@ -276,7 +278,9 @@ static void turn(Shipper *shipper) {
         int r;
 
         chores(shipper);
+        shipper->shared.asked_store = false;
         r = step(shipper);
+        trouble_note(&shipper->trouble, r, &shipper->shared, shipper->directory);
         publish(shipper);
         if (r >= 0)
                 shipper->retry_usec = 0;
@@ -466,6 +470,10 @@ void shipper_stats(const Shipper *shipper, ShipperStats *ret) {
                         .oldest_pending_usec = atomic_load(&shipper->oldest_usec),
                         .stopped = atomic_load(&shipper->stopped),
         };
+}
+
+void shipper_trouble(Shipper *shipper, char ret[SHIPPER_TROUBLE_SIZE]) {
+        trouble_get(&shipper->trouble, ret);
 }
 
 uint64_t shipper_alive_usec(const Shipper *shipper) {

@@ -28,6 +28,9 @@ typedef struct ShipperStats {
         bool stopped;                 /* 100 refusals in a row: needs a person */
 } ShipperStats;
 
+/* What keeps visits from being shipped, of a few tries in a row at least; "" while nothing does. */
+#define SHIPPER_TROUBLE_SIZE 320u
+
 typedef struct Shipper Shipper;
 
 /* spool may be NULL (shortenerctl: ship what lies in the folder). store: sessions are opened by the
@@ -43,7 +46,8 @@ void shipper_stop(Shipper *shipper);
 /* Ships until nothing is left or an error; for shortenerctl and tests. 0, the store's error, or
  * -ENOTRECOVERABLE: stopped. */
 int shipper_drain(Shipper *shipper) _must_check_;
-void shipper_stats(const Shipper *shipper, ShipperStats *ret); /* any thread */
+void shipper_stats(const Shipper *shipper, ShipperStats *ret);          /* any thread */
+void shipper_trouble(Shipper *shipper, char ret[SHIPPER_TROUBLE_SIZE]); /* any thread */
 /* CLOCK_MONOTONIC usec of the last turn of its loop outside a store verb, for the watchdog; any
  * thread. */
 uint64_t shipper_alive_usec(const Shipper *shipper);

@@ -106,6 +106,7 @@ static int ask_position(Stream *stream, StreamShared *shared) {
         atomic_store(&shared->in_store, true);
         r = store_offset_get(shared->session, stream->id, &offset);
         atomic_store(&shared->in_store, false);
+        shared->asked_store = true;
         if (r < 0)
                 return r;
         stream->position = r == STORE_NOT_FOUND ? FIRST_SEQ : offset.next_seq;
@@ -124,6 +125,7 @@ static int append(Stream *stream, StreamShared *shared, StoreBatch *batch, uint6
         atomic_store(&shared->in_store, true);
         r = store_clicks_append(shared->session, batch, ret_next);
         atomic_store(&shared->in_store, false);
+        shared->asked_store = true;
         return r;
 }
 

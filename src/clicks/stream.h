@@ -21,6 +21,7 @@ typedef struct StreamShared {
         HostPage *page;       /* or NULL: nobody else ships */
         uint64_t end_usec;    /* CLOCK_MONOTONIC: no verb goes on behind it; 0: none */
         unsigned n_refused;   /* rows refused in a row */
+        bool asked_store;     /* the last step's last word was the store's */
         atomic_bool in_store; /* for the watchdog: inside a verb of the store */
 } StreamShared;
 

@@ -75,7 +75,9 @@ typedef struct Manager {
         unsigned n_ticks;
         bool draining;
         bool store_was_up;
-        bool sessions_refused; /* as last logged */
+        bool sessions_refused;              /* as last logged */
+        char trouble[SHIPPER_TROUBLE_SIZE]; /* the shipper's, likewise */
+        uint64_t trouble_usec;              /* when */
         bool watchdog_held;
         int page_state; /* of host_page_state(), as last logged */
         uint64_t drain_until_usec;

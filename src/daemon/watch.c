@@ -14,14 +14,17 @@
 
 #define SECOND_TICKS 10u /* ticks of manager_tick() a second */
 #define STUCK_USEC   (5 * USEC_PER_SEC)
+#define TROUBLE_USEC (10 * USEC_PER_SEC) /* between two reasons why visits wait */
 #define STATUS_USEC                                                           \
  (5 * USEC_PER_SEC) /* between two figures; a change of state is told at once \
                      */
 
-#define MESSAGE_STORE_AWAY "0f6b7d1d5c634a9ea7d1c8a35a0f4b52"
-#define MESSAGE_STORE_BACK "6f3e4f8b4b1c4cf6a0f5c7a0d9f1a6de"
-#define MESSAGE_STORE_FULL "e55183ed21764ecda4230d4d9252efcc"
-#define MESSAGE_STUCK      "a9d2f0b47f6d4e0c8a4cb40c6f2b9d11"
+#define MESSAGE_STORE_AWAY   "0f6b7d1d5c634a9ea7d1c8a35a0f4b52"
+#define MESSAGE_STORE_BACK   "6f3e4f8b4b1c4cf6a0f5c7a0d9f1a6de"
+#define MESSAGE_STORE_FULL   "e55183ed21764ecda4230d4d9252efcc"
+#define MESSAGE_NOT_SHIPPING "d9fd2ff22bfa4375a940ed29059bc7ed"
+#define MESSAGE_SHIPPING     "668273a7ea2e4da49d9961e049d42152"
+#define MESSAGE_STUCK        "a9d2f0b47f6d4e0c8a4cb40c6f2b9d11"
 
 static void watch_store(Manager *manager) {
         bool up = store_is_up(manager->store);
@@ -55,6 +58,25 @@ static void watch_sessions(Manager *manager) {
         else
                 log_notice("%s: all sessions have their connections",
                            store_url_shown(manager->store));
+}
+
+/* Why visits stay in the spool: once for each reason, and when they are shipped again. */
+static void watch_shipper(Manager *manager, uint64_t now_usec) {
+        char trouble[SHIPPER_TROUBLE_SIZE];
+
+        shipper_trouble(manager->shipper, trouble);
+        if (strcmp(trouble, manager->trouble) == 0 ||
+            (*trouble && manager->trouble_usec != 0 &&
+             now_usec - manager->trouble_usec < TROUBLE_USEC))
+                return;
+        memcpy(manager->trouble, trouble, sizeof trouble);
+        if (!*trouble) {
+                log_entry(LOG_NOTICE, MESSAGE_SHIPPING, NULL, 0, "visits are shipped again");
+                return;
+        }
+        manager->trouble_usec = now_usec;
+        log_entry(LOG_WARNING, MESSAGE_NOT_SHIPPING, NULL, 0, "visits wait in the spool: %s: %s",
+                  store_url_shown(manager->store), trouble);
 }
 
 /* A page that was replaced and cannot be mapped: edits of other processes may go unseen. */
@@ -142,6 +164,7 @@ static void every_second(Manager *manager, uint64_t now_usec) {
         host_slot_heartbeat(manager->slot);
         watch_store(manager);
         watch_sessions(manager);
+        watch_shipper(manager, now_usec);
         watch_page(manager);
         watch_workers(manager, now_usec);
         notify_status(manager, now_usec);

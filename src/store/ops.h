@@ -135,6 +135,10 @@ struct Store {
         atomic_uint n_failures;           /* verbs in a row that found the store away */
         _Atomic uint64_t next_probe_usec; /* CLOCK_MONOTONIC; 0: closed */
 
+        /* What it last said to a verb that found it away. */
+        atomic_flag cause_lock; /* held while it is copied */
+        char cause[STORE_ERROR_SIZE];
+
         /* Keys of what is being done just now; see once.c. */
         _Atomic uint64_t ongoing[STORE_ONGOING];
 
@@ -160,6 +164,7 @@ struct StoreSession {
         StoreImport import;               /* what is committed (in a load: done) */
         StoreImport import_next;          /* by the verb that runs */
         bool crowded;                     /* counted in n_crowded */
+        bool not_asked;                   /* error is not what the store said */
         uint64_t deadline_usec;           /* CLOCK_MONOTONIC; 0: none */
         _Atomic uint64_t busy_since_usec; /* CLOCK_MONOTONIC; 0: outside a verb */
         char error[STORE_ERROR_SIZE];
@@ -171,6 +176,9 @@ extern const StoreOps store_postgres_ops[2]; /* one for each scheme */
 
 /* Keeps the reason for store_session_error(). */
 void store_session_set_error(StoreSession *session, const char *format, ...) _printf_(2, 3);
+
+/* The session's error is what the store says to all who ask just now. */
+void store_session_keep_cause(StoreSession *session);
 
 /* The server has no connection for this session, or: it has one, or another reason not to. */
 void store_session_set_crowded(StoreSession *session, bool crowded);

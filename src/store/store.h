@@ -127,6 +127,9 @@ uint64_t store_session_busy_since(const StoreSession *session);
 
 /* Why the last verb of this session failed, for the log; never NULL. */
 const char *store_session_error(const StoreSession *session);
+/* The same; if it did not even ask (the breaker, a pause between tries to connect), what the store
+ * last said to anybody. */
+void store_session_cause(const StoreSession *session, char *ret, size_t size);
 
 /* The breaker opens after STORE_BREAKER_FAILURES verbs in a row that ended in -EHOSTDOWN, -EBUSY or
  * -ETIMEDOUT, or pings that ended in -EIO; then every verb answers -EHOSTDOWN at once, but one

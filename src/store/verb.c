@@ -10,6 +10,8 @@
  */
 
 #include <errno.h>
+#include <sched.h>
+#include <stdio.h>
 
 #include "basic/clock.h"
 #include "store/verb.h"
@@ -36,6 +38,37 @@ static void note_reached(Store *store, uint64_t begun_usec) {
                 (void)atomic_compare_exchange_strong(&store->sight, &none, STORE_SIGHT_LOST);
 }
 
+static bool is_failure(int result) {
+        return result == -EHOSTDOWN || result == -EBUSY || result == -ETIMEDOUT;
+}
+
+static void lock_cause(Store *store) {
+        while (atomic_flag_test_and_set_explicit(&store->cause_lock, memory_order_acquire))
+                (void)sched_yield();
+}
+
+static void unlock_cause(Store *store) {
+        atomic_flag_clear_explicit(&store->cause_lock, memory_order_release);
+}
+
+void store_session_keep_cause(StoreSession *session) {
+        Store *store = session->store;
+
+        lock_cause(store);
+        memcpy(store->cause, session->error, sizeof(store->cause));
+        unlock_cause(store);
+}
+
+void store_session_cause(const StoreSession *session, char *ret, size_t size) {
+        Store *store = session->store;
+        bool known;
+
+        lock_cause(store);
+        known = session->not_asked && *store->cause;
+        (void)snprintf(ret, size, "%s", known ? store->cause : session->error);
+        unlock_cause(store);
+}
+
 void store_note(Store *store, int result) {
         unsigned n;
 
@@ -43,7 +76,7 @@ void store_note(Store *store, int result) {
          * the rest it may go on: only store_ping() knows. */
         if (result == -ENOMEM || result == -EIO)
                 return;
-        if (result != -EHOSTDOWN && result != -EBUSY && result != -ETIMEDOUT) {
+        if (!is_failure(result)) {
                 /* Read first: the line stays shared between threads while all is well. */
                 if (atomic_load_explicit(&store->n_failures, memory_order_relaxed) != 0)
                         atomic_store(&store->n_failures, 0);
@@ -59,6 +92,7 @@ void store_note(Store *store, int result) {
 int store_verb_begin(StoreSession *session) {
         uint64_t now_usec = clock_monotonic_usec();
 
+        session->not_asked = false;
         if (session->deadline_usec != 0 && now_usec >= session->deadline_usec) {
                 /* It passed in a queue: the store was not asked, so the breaker learns nothing. */
                 store_session_set_error(session, "the deadline passed before the store was asked");
@@ -66,6 +100,7 @@ int store_verb_begin(StoreSession *session) {
         }
         if (!breaker_admits(session->store, now_usec)) {
                 store_session_set_error(session, "the store is away (circuit breaker)");
+                session->not_asked = true;
                 return -EHOSTDOWN;
         }
         atomic_store_explicit(&session->busy_since_usec, now_usec, memory_order_relaxed);
@@ -82,6 +117,8 @@ int store_verb_end(StoreSession *session, int result) {
                 note_reached(session->store,
                              atomic_load_explicit(&session->busy_since_usec, memory_order_relaxed));
         atomic_store_explicit(&session->busy_since_usec, 0, memory_order_relaxed);
+        if (is_failure(result) && !session->not_asked)
+                store_session_keep_cause(session);
         /* Who finds no room says nothing about those who have it. */
         if (result >= 0 || !store_session_is_crowded(session))
                 store_note(session->store, result);

@@ -161,5 +161,58 @@ class TooFew(unittest.TestCase):
         one.stop()
 
 
+class Refused(unittest.TestCase):
+    """What the journal says of a server that is there and does not take the visits."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.server = postgres.Postgres()
+        cls.addClassCleanup(cls.server.close)
+        cls.server.psql("CREATE ROLE clerk LOGIN; CREATE DATABASE refused OWNER clerk")
+        cls.service = harness.Service()
+        cls.addClassCleanup(cls.service.close)
+        cls.service.url = cls.server.url("refused", user="clerk")
+        cls.service.ctl("db", "migrate")
+        cls.service.ctl("user", "add", "alice", "alice@example.com")
+        cls.one = cls.service.start()
+        cls.code = cls.one.create()["short_code"]
+
+    def said(self, text):
+        return sum(text in line for line in self.one.log().splitlines())
+
+    def visit(self):
+        self.assertEqual(self.one.get("/" + self.code).status, 302)
+
+    def case(self, before, expected, after):
+        """Something is taken away, a visit waits, it is given back."""
+        self.visit()  # is cached, whatever comes
+        shipped = self.one.metric("shortener_clicks_shipped_total ")
+        again = self.said("visits are shipped again")
+        self.server.psql(before, "refused")
+        self.visit()
+        harness.wait_for(lambda: self.said(expected), 30, f"the log to say {expected}")
+        lines = [line for line in self.one.log().splitlines() if "visits wait in the spool" in line]
+        self.assertEqual(self.said(expected), 1, lines)
+        self.server.psql(after, "refused")
+        harness.wait_for(lambda: self.said("visits are shipped again") == again + 1, 30, "shipping to go on")
+        harness.wait_for(lambda: self.one.metric("shortener_clicks_shipped_total ") > shipped, 30, "the visit")
+
+    def test_1_permission(self):
+        self.case("ALTER TABLE spool_offset OWNER TO postgres",
+                  "permission denied for table spool_offset (42501): GRANT it",
+                  "ALTER TABLE spool_offset OWNER TO clerk")
+
+    def test_2_login(self):
+        self.case("ALTER ROLE clerk NOLOGIN; SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                  " WHERE usename = 'clerk'", 'role "clerk" is not permitted to log in: see pg_hba.conf',
+                  "ALTER ROLE clerk LOGIN")
+
+    def test_3_database(self):
+        self.case("ALTER DATABASE refused CONNECTION LIMIT 0; SELECT pg_terminate_backend(pid) FROM"
+                  " pg_stat_activity WHERE usename = 'clerk'",
+                  'too many connections for database "refused": raise max_connections',
+                  "ALTER DATABASE refused CONNECTION LIMIT -1")
+
+
 if __name__ == "__main__":
     harness.main()

@@ -66,10 +66,8 @@ int pg_broken(PgSession *s) {
 
         while (len > 0 && text[len - 1] == '\n')
                 len--;
-        store_session_set_error(&s->session, "%.*s", (int)len,
-                                len > 0 ? text : "the connection to the server is lost");
-        if (len == 0)
-                store_session_set_error(&s->session, "the connection to the server is lost");
+        store_session_set_error(&s->session, "%.*s%s", (int)len, text,
+                                len > 0 ? "" : "the connection to the server is lost");
         s->lost = true;
         return -EHOSTDOWN;
 }
@@ -266,6 +264,7 @@ static int connect_host(PgSession *s, size_t host, const char *password) {
                 r = finish_connecting(s);
                 if (r == -EHOSTDOWN)
                         keep_state(s);
+                pg_advise(s);
         }
         if (r == 0)
                 r = greet(s);
@@ -336,6 +335,7 @@ static int connect_paced(PgSession *s) {
                                         "the server %s; the next try to reach "
                                         "it comes within two seconds",
                                         s->session.crowded ? "has no connection left" : "is away");
+                s->session.not_asked = true;
                 return -EHOSTDOWN;
         }
         if (connect_usec != 0 && (s->limit_usec == 0 || now_usec + connect_usec < s->limit_usec))
@@ -346,6 +346,8 @@ static int connect_paced(PgSession *s) {
                 atomic_store(&store->crowded, r < 0 && is_crowded(s));
                 store_session_set_crowded(&s->session, r < 0 && is_crowded(s));
         }
+        if (r < 0 && r != -ENOMEM)
+                store_session_keep_cause(&s->session);
         if (r < 0) {
                 /* Unless another session got through meanwhile: then it is back. */
                 if (r != -ENOMEM && atomic_load(&store->n_made) == n_made)

@@ -75,21 +75,45 @@ static void keep_field(char *to, size_t size, const PGresult *result, int field)
         (void)snprintf(to, size, "%s", text ? text : "");
 }
 
+void pg_advise(PgSession *s) {
+        static const char pooler[] = "a pooler gives each transaction another connection: set "
+                                     "[Store] Prepared=no";
+        static const char init[] = "run \"shortenerctl db init\"";
+        static const char login[] = "see pg_hba.conf, and the password (shortener.systemd(7))";
+        static const struct {
+                const char *sqlstate, *advice;
+        } known[] = {
+                        {"26000", pooler}, /* no such prepared statement */
+                        {"42P05", pooler}, /* there is one already */
+                        {"42P01", init},   /* no such table */
+                        {"3D000", init},   /* no such database */
+                        {"28000", login},  /* no such role, or pg_hba.conf does not let it in */
+                        {"28P01", login},  /* password */
+                        {"42501", "GRANT it, as \"shortenerctl db init\" does"},
+                        {"53300",
+                         "raise max_connections or the CONNECTION LIMIT, or lower Workers="},
+        };
+        char error[STORE_ERROR_SIZE];
+
+        for (size_t i = 0; i < ELEMENTSOF(known); i++) {
+                if (strcmp(s->sqlstate, known[i].sqlstate) != 0)
+                        continue;
+                memcpy(error, s->session.error, sizeof(error));
+                store_session_set_error(&s->session, "%s: %s", error, known[i].advice);
+                return;
+        }
+}
+
 static int fail(PgSession *s, const PGresult *error) {
         const char *text = PQresultErrorField(error, PG_DIAG_MESSAGE_PRIMARY);
-        const char *hint = "";
 
         keep_field(s->sqlstate, sizeof(s->sqlstate), error, PG_DIAG_SQLSTATE);
         keep_field(s->constraint, sizeof(s->constraint), error, PG_DIAG_CONSTRAINT_NAME);
         s->timeout_msec = PG_TIMEOUT_UNKNOWN;
         if (!text || !*s->sqlstate) /* libpq's own: the connection broke */
                 return pg_broken(s);
-        if (strcmp(s->sqlstate, "26000") == 0 || strcmp(s->sqlstate, "42P05") == 0)
-                hint = ": a pooler gives each transaction another connection: set [Store] "
-                       "Prepared=no";
-        else if (strcmp(s->sqlstate, "42P01") == 0)
-                hint = ": run \"shortenerctl db init\"";
-        store_session_set_error(&s->session, "%s (%s)%s", text, s->sqlstate, hint);
+        store_session_set_error(&s->session, "%s (%s)", text, s->sqlstate);
+        pg_advise(s);
         return meaning_of(s, s->sqlstate, s->constraint);
 }
 

@@ -159,6 +159,8 @@ int pg_pause(PgSession *s, uint64_t usec) _must_check_;
 int pg_flush(PgSession *s) _must_check_;
 /* The connection broke: keeps libpq's text. */
 int pg_broken(PgSession *s) _must_check_;
+/* Adds to the error what helps against its state (query.c). */
+void pg_advise(PgSession *s);
 /* The highest timeline (timeline.c): -EHOSTDOWN if this server's is below it. */
 int pg_timeline_check(PgSession *s, uint64_t system, uint64_t timeline) _must_check_;
 void pg_timeline_load(Store *store);
