@@ -5,6 +5,7 @@
 
 #include "daemon/openapi-tables.h"
 
+#include "api/once.h"
 #include "basic/check.h"
 #include "model/types.h"
 
@@ -93,6 +94,15 @@ const OpenapiField openapi_parameters[] = {
         {.name = "type", .about = "Another name of event_type"},
 };
 
+const OpenapiRequestField openapi_request_fields[] = {
+        {OPENAPI_IF_MATCH,
+         {.name = "If-Match", .about = "Only if the object has one of these ETags"}},
+        {OPENAPI_ONCE,
+         {.name = "Idempotency-Key", .max = ONCE_KEY_MAX,
+          .about = "Of this request: sent again within a day, it is not done again and has the "
+                   "same answer"}},
+};
+
 const OpenapiHeader openapi_headers[] = {
         {"X-Request-Id", OPENAPI_TEXT, "The request's own, if it was a good one, else a new one"},
         {"X-Instance", OPENAPI_TEXT, "Which instance has answered"},
@@ -101,6 +111,9 @@ const OpenapiHeader openapi_headers[] = {
         {"X-Total-Count", OPENAPI_COUNT, "Rows of all pages, if that was cheap to know"},
         {"Link", OPENAPI_TEXT, "The neighbouring pages (RFC 8288)"},
         {"ETag", OPENAPI_TEXT, "Of this state, for If-Match"},
+        {"Idempotency-Replayed", OPENAPI_TEXT, "true: this was answered to the same request before"},
+        {"RateLimit-Policy", OPENAPI_TEXT, "The budget that is asked of, where there are limits"},
+        {"RateLimit", OPENAPI_TEXT, "What is left of it, and the seconds until it is whole"},
         {"Location", OPENAPI_TEXT, "The target"},
         {"Retry-After", OPENAPI_COUNT, "Seconds"},
         {"WWW-Authenticate", OPENAPI_TEXT, "Bearer, and what was wrong with the token"},
@@ -117,7 +130,8 @@ const OpenapiOperation openapi_operations[] = {
         {.name = "users.list_users", .summary = "Users by ascending id", .status = 200,
          .gives = "User", .traits = OPENAPI_LIST},
         {.name = "users.create_user", .summary = "Make a user", .status = 201,
-         .takes = "NewUser", .gives = "User", .traits = OPENAPI_ETAG, .refusals = {409}},
+         .takes = "NewUser", .gives = "User", .traits = OPENAPI_ETAG | OPENAPI_ONCE,
+         .refusals = {409}},
         {.name = "users.bulk_create_users", .summary = "Import users from a file", .status = 201,
          .takes = "UserFile", .gives = "Import"},
         {.name = "users.get_user", .summary = "A user", .status = 200, .gives = "User",
@@ -131,7 +145,8 @@ const OpenapiOperation openapi_operations[] = {
         {.name = "urls.list_urls", .summary = "Links by ascending id", .status = 200,
          .gives = "Url", .traits = OPENAPI_LIST, .filters = {"user_id", "is_active"}},
         {.name = "urls.create_url", .summary = "Make a link with a new code", .status = 201,
-         .takes = "NewUrl", .gives = "Url", .traits = OPENAPI_ETAG, .refusals = {404, 410}},
+         .takes = "NewUrl", .gives = "Url", .traits = OPENAPI_ETAG | OPENAPI_ONCE,
+         .refusals = {404, 410}},
         {.name = "urls.get_url", .summary = "A link", .status = 200, .gives = "Url",
          .traits = OPENAPI_ETAG},
         {.name = "urls.update_url", .summary = "Change a link", .status = 200,
@@ -148,7 +163,7 @@ const OpenapiOperation openapi_operations[] = {
          .gives = "Event", .traits = OPENAPI_LIST,
          .filters = {"event_type", "type", "url_id", "user_id"}},
         {.name = "events.create_event", .summary = "Make an event", .status = 201,
-         .takes = "NewEvent", .gives = "Event", .refusals = {404}},
+         .takes = "NewEvent", .gives = "Event", .traits = OPENAPI_ONCE, .refusals = {404}},
 
         {.name = "urls.redirect_short_url", .summary = "Follow a link", .status = 302,
          .refusals = {410}},
@@ -157,5 +172,6 @@ const OpenapiOperation openapi_operations[] = {
 
 const size_t n_openapi_schemas = ELEMENTSOF(openapi_schemas);
 const size_t n_openapi_parameters = ELEMENTSOF(openapi_parameters);
+const size_t n_openapi_request_fields = ELEMENTSOF(openapi_request_fields);
 const size_t n_openapi_headers = ELEMENTSOF(openapi_headers);
 const size_t n_openapi_operations = ELEMENTSOF(openapi_operations);

@@ -43,6 +43,7 @@ enum {
         OPENAPI_ETAG = 1 << 1,     /* the answer has one */
         OPENAPI_IF_MATCH = 1 << 2, /* 412 */
         OPENAPI_METRICS = 1 << 3,  /* gives text for Prometheus */
+        OPENAPI_ONCE = 1 << 4,     /* takes Idempotency-Key: 409, 422 */
 };
 
 typedef struct OpenapiOperation {
@@ -56,6 +57,12 @@ typedef struct OpenapiOperation {
         int refusals[3];        /* statuses beyond those that every such route has */
 } OpenapiOperation;
 
+/* A field of a request's header. */
+typedef struct OpenapiRequestField {
+        unsigned trait; /* which operations take it */
+        OpenapiField field;
+} OpenapiRequestField;
+
 /* A field of an answer's header. */
 typedef struct OpenapiHeader {
         const char *name;
@@ -67,6 +74,8 @@ extern const OpenapiSchema openapi_schemas[];
 extern const size_t n_openapi_schemas;
 extern const OpenapiField openapi_parameters[]; /* of queries */
 extern const size_t n_openapi_parameters;
+extern const OpenapiRequestField openapi_request_fields[];
+extern const size_t n_openapi_request_fields;
 extern const OpenapiHeader openapi_headers[];
 extern const size_t n_openapi_headers;
 extern const OpenapiOperation openapi_operations[];

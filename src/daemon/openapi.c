@@ -12,150 +12,15 @@
 #include <jansson.h>
 
 #include "basic/check.h"
-#include "daemon/openapi-tables.h"
+#include "daemon/openapi-document.h"
 #include "model/problem.h"
-
-#define REFERENCE_MAX 96u /* bytes */
+#include "model/types.h"
 
 static const char about[] =
                 "Short links: redirects, and a JSON interface to users, links and events. HEAD "
                 "works wherever GET does; OPTIONS is answered with Allow. With Access=open no "
                 "token is asked for. The order of checks and the text of every error are in "
                 "shortener-api(7).";
-
-typedef struct Document {
-        json_t *root;
-        const HttpRoute *routes;
-        size_t n_routes;
-        bool failed; /* memory */
-} Document;
-
-/* ---- writing ---- */
-
-/* Takes value over. */
-static void put(Document *document, json_t *object, const char *key, json_t *value) {
-        if (json_object_set_new(object, key, value) < 0)
-                document->failed = true;
-}
-
-static void put_text(Document *document, json_t *object, const char *key, const char *text) {
-        put(document, object, key, json_string(text));
-}
-
-static void add(Document *document, json_t *array, json_t *value) {
-        if (json_array_append_new(array, value) < 0)
-                document->failed = true;
-}
-
-/* {"$ref": "#/components/KIND/NAME"} */
-static json_t *reference(const char *kind, const char *name) {
-        char text[REFERENCE_MAX];
-        int n = snprintf(text, sizeof text, "#/components/%s/%s", kind, name);
-
-        CHECK(n > 0 && (size_t)n < sizeof text);
-        return json_pack("{s:s}", "$ref", text);
-}
-
-/* ---- schemas ---- */
-
-static const char *type_name(OpenapiType type) {
-        switch (type) {
-        case OPENAPI_ID:
-        case OPENAPI_COUNT:
-                return "integer";
-        case OPENAPI_BOOLEAN:
-                return "boolean";
-        case OPENAPI_OBJECT:
-                return "object";
-        case OPENAPI_SCHEMAS:
-                return "array";
-        case OPENAPI_TEXT:
-        case OPENAPI_TIME:
-        case OPENAPI_FILE:
-        case OPENAPI_SCHEMA:
-        default:
-                return "string";
-        }
-}
-
-/* A text that must be there is not empty. */
-static void limit_text(Document *document, json_t *schema, const OpenapiField *field) {
-        json_t *words = json_array();
-
-        if (field->max > 0 && !field->nullable)
-                put(document, schema, "minLength", json_integer(1));
-        if (field->max > 0)
-                put(document, schema, "maxLength", json_integer(field->max));
-        for (size_t i = 0; i < ELEMENTSOF(field->words) && field->words[i]; i++)
-                add(document, words, json_string(field->words[i]));
-        if (json_array_size(words) > 0)
-                put(document, schema, "enum", words);
-        else
-                json_decref(words);
-}
-
-static void limit(Document *document, json_t *schema, const OpenapiField *field) {
-        if (field->type == OPENAPI_TEXT)
-                limit_text(document, schema, field);
-        else if (field->type == OPENAPI_ID || field->type == OPENAPI_COUNT)
-                put(document, schema, "minimum", json_integer(field->type == OPENAPI_ID));
-        else if (field->type == OPENAPI_TIME)
-                put_text(document, schema, "pattern",
-                         "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}$");
-        else if (field->type == OPENAPI_FILE)
-                put_text(document, schema, "contentMediaType", "text/csv");
-        else if (field->type == OPENAPI_SCHEMAS) {
-                put(document, schema, "items", reference("schemas", field->of));
-                put(document, schema, "maxItems", json_integer(field->max));
-        }
-}
-
-static json_t *field_schema(Document *document, const OpenapiField *field) {
-        json_t *schema;
-
-        if (field->type == OPENAPI_SCHEMA)
-                return reference("schemas", field->of);
-        schema = json_object();
-        put(document, schema, "type",
-            field->nullable ? json_pack("[ss]", type_name(field->type), "null")
-                            : json_string(type_name(field->type)));
-        limit(document, schema, field);
-        return schema;
-}
-
-static json_t *one_of(Document *document, const OpenapiSchema *row) {
-        json_t *result = json_array();
-
-        for (size_t i = 0; i < ELEMENTSOF(row->one_of) && row->one_of[i]; i++)
-                add(document, result, json_pack("{s:[s]}", "required", row->one_of[i]));
-        return result;
-}
-
-static json_t *schema_of(Document *document, const OpenapiSchema *row) {
-        json_t *schema = json_object(), *properties = json_object(), *required = json_array();
-
-        for (size_t i = 0; i < OPENAPI_FIELDS_MAX && row->fields[i].name; i++) {
-                const OpenapiField *field = row->fields + i;
-                json_t *property = field_schema(document, field);
-
-                if (field->about)
-                        put_text(document, property, "description", field->about);
-                put(document, properties, field->name, property);
-                if (!field->optional)
-                        add(document, required, json_string(field->name));
-        }
-        put_text(document, schema, "type", "object");
-        put(document, schema, "properties", properties);
-        if (json_array_size(required) > 0)
-                put(document, schema, "required", required);
-        else
-                json_decref(required);
-        if (row->one_of[0])
-                put(document, schema, "anyOf", one_of(document, row));
-        if (!row->sent)
-                put(document, schema, "additionalProperties", json_false());
-        return schema;
-}
 
 /* ---- parameters and fields of headers ---- */
 
@@ -166,7 +31,7 @@ static json_t *parameter(Document *document, const OpenapiField *field, const ch
                 put(document, result, "required", json_true());
         if (field->about)
                 put_text(document, result, "description", field->about);
-        put(document, result, "schema", field_schema(document, field));
+        put(document, result, "schema", openapi_field_schema(document, field));
         return result;
 }
 
@@ -183,8 +48,10 @@ static json_t *parameters_of(Document *document, const HttpRoute *route,
                 add(document, result, reference("parameters", row->filters[i]));
         for (size_t i = 0; (row->traits & OPENAPI_LIST) && i < ELEMENTSOF(pages); i++)
                 add(document, result, reference("parameters", pages[i]));
-        if (row->traits & OPENAPI_IF_MATCH)
-                add(document, result, reference("parameters", "If-Match"));
+        for (size_t i = 0; i < n_openapi_request_fields; i++)
+                if (row->traits & openapi_request_fields[i].trait)
+                        add(document, result,
+                            reference("parameters", openapi_request_fields[i].field.name));
         return result;
 }
 
@@ -192,7 +59,7 @@ static json_t *header(Document *document, const OpenapiHeader *row) {
         OpenapiField field = {.type = row->type};
         json_t *result = json_pack("{s:s}", "description", row->about);
 
-        put(document, result, "schema", field_schema(document, &field));
+        put(document, result, "schema", openapi_field_schema(document, &field));
         return result;
 }
 
@@ -201,6 +68,27 @@ static void put_header(Document *document, json_t *headers, const char *name) {
 }
 
 /* ---- answers ---- */
+
+static const char *status_text(int status) {
+        switch (status) {
+        case 409:
+                return "Taken; or, of a POST, one with its Idempotency-Key is in progress";
+        case 422:
+                return "Idempotency-Key was used with another request";
+        default:
+                return problem_generic_text(status);
+        }
+}
+
+/* Is it asked of a client's budget? */
+static bool is_limited(const HttpRoute *route) {
+        return route->worker || (route->flags & HTTP_ROUTE_GUARDED);
+}
+
+static void put_limit_headers(Document *document, json_t *headers) {
+        put_header(document, headers, "RateLimit-Policy");
+        put_header(document, headers, "RateLimit");
+}
 
 /* An error; route NULL: of any. */
 static json_t *refusal(Document *document, int status, const char *text, const HttpRoute *route) {
@@ -211,8 +99,10 @@ static json_t *refusal(Document *document, int status, const char *text, const H
                 put_header(document, headers, "X-Instance");
         if (status == 401)
                 put_header(document, headers, "WWW-Authenticate");
-        if (status == 429 || status == 503)
+        if (status == 409 || status == 429 || status == 503)
                 put_header(document, headers, "Retry-After");
+        if (status == 429 || !route || is_limited(route))
+                put_limit_headers(document, headers);
         put(document, content, "application/json",
             json_pack("{s:o}", "schema", reference("schemas", "Error")));
         if (route && (route->flags & HTTP_ROUTE_REDIRECT)) /* for people */
@@ -234,7 +124,7 @@ static void put_refusal(Document *document, json_t *responses, const HttpRoute *
         (void)snprintf(key, sizeof key, "%d", status);
         if (own || special)
                 put(document, responses, key,
-                    refusal(document, status, own ? own : problem_generic_text(status), route));
+                    refusal(document, status, own ? own : status_text(status), route));
         else
                 put(document, responses, key, reference("responses", key));
 }
@@ -243,6 +133,7 @@ static void put_refusals(Document *document, json_t *responses, const HttpRoute 
                          const OpenapiOperation *row) {
         bool parsed = row->takes || row->filters[0] ||
                       (row->traits & (OPENAPI_LIST | OPENAPI_IF_MATCH));
+        bool once = row->traits & OPENAPI_ONCE;
         const struct {
                 int status;
                 bool is;
@@ -251,8 +142,10 @@ static void put_refusals(Document *document, json_t *responses, const HttpRoute 
                         {401, route->worker || (route->flags & HTTP_ROUTE_GUARDED)},
                         {403, route->worker},
                         {404, strchr(route->pattern, '{')},
+                        {409, once},
                         {412, row->traits & OPENAPI_IF_MATCH},
                         {413, route->body_max > 0},
+                        {422, once},
                         {429, !(route->flags & HTTP_ROUTE_ON_LOOP)},
                         {503, !(route->flags & HTTP_ROUTE_ON_LOOP)},
         };
@@ -274,6 +167,7 @@ static void put_headers(Document *document, json_t *headers, const HttpRoute *ro
         } usual[] = {
                         {"X-Request-Id", true},
                         {"ETag", row->traits & OPENAPI_ETAG},
+                        {"Idempotency-Replayed", row->traits & OPENAPI_ONCE},
                         {"X-Total-Count", row->traits & OPENAPI_LIST},
                         {"Link", row->traits & OPENAPI_LIST},
                         {"X-Clicks-Pending", route->flags & HTTP_ROUTE_AFTER_VISITS},
@@ -293,6 +187,8 @@ static json_t *answer(Document *document, const HttpRoute *route, const OpenapiO
         json_t *schema = NULL;
 
         put_headers(document, headers, route, row);
+        if (is_limited(route))
+                put_limit_headers(document, headers);
         put(document, result, "headers", headers);
         if (row->traits & OPENAPI_METRICS)
                 put(document, result, "content",
@@ -394,16 +290,16 @@ static int put_paths(Document *document) {
 
 /* ---- the rest ---- */
 
-static json_t *path_parameters(Document *document) {
+static json_t *all_parameters(Document *document) {
         static const OpenapiField id = {.name = "id", .type = OPENAPI_COUNT},
-                                  code = {.name = "code", .max = 64},
-                                  if_match = {.name = "If-Match",
-                                              .about = "Only if the object has one of these ETags"};
+                                  code = {.name = "code", .max = MODEL_CODE_MAX};
         json_t *result = json_object();
 
         put(document, result, "id", parameter(document, &id, "path"));
         put(document, result, "code", parameter(document, &code, "path"));
-        put(document, result, "If-Match", parameter(document, &if_match, "header"));
+        for (size_t i = 0; i < n_openapi_request_fields; i++)
+                put(document, result, openapi_request_fields[i].field.name,
+                    parameter(document, &openapi_request_fields[i].field, "header"));
         for (size_t i = 0; i < n_openapi_parameters; i++)
                 put(document, result, openapi_parameters[i].name,
                     parameter(document, openapi_parameters + i, "query"));
@@ -411,12 +307,12 @@ static json_t *path_parameters(Document *document) {
 }
 
 static void put_components(Document *document) {
-        static const int statuses[] = {400, 401, 403, 404, 409, 410, 412, 413, 429, 503};
+        static const int statuses[] = {400, 401, 403, 404, 409, 410, 412, 413, 422, 429, 503};
         json_t *schemas = json_object(), *headers = json_object(), *responses = json_object();
 
         for (size_t i = 0; i < n_openapi_schemas; i++)
                 put(document, schemas, openapi_schemas[i].name,
-                    schema_of(document, openapi_schemas + i));
+                    openapi_schema(document, openapi_schemas + i));
         for (size_t i = 0; i < n_openapi_headers; i++)
                 put(document, headers, openapi_headers[i].name,
                     header(document, openapi_headers + i));
@@ -425,12 +321,12 @@ static void put_components(Document *document) {
 
                 (void)snprintf(key, sizeof key, "%d", statuses[i]);
                 put(document, responses, key,
-                    refusal(document, statuses[i], problem_generic_text(statuses[i]), NULL));
+                    refusal(document, statuses[i], status_text(statuses[i]), NULL));
         }
         put(document, responses, "default", refusal(document, 0, "What is wrong", NULL));
         put(document, document->root, "components",
             json_pack("{s:o, s:o, s:o, s:o, s:{s:{s:s, s:s}}}", "schemas", schemas, "headers",
-                      headers, "responses", responses, "parameters", path_parameters(document),
+                      headers, "responses", responses, "parameters", all_parameters(document),
                       "securitySchemes", "bearer", "type", "http", "scheme", "bearer"));
 }
 

@@ -4,8 +4,10 @@
 been seen, every answer fits its schema and has the header that is promised, and bodies that the
 schemas take are taken and no others."""
 
+import concurrent.futures
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import unittest
@@ -20,7 +22,8 @@ except ImportError:
 
 FORM = ("multipart/form-data; boundary=b", b'--b\r\nContent-Disposition: form-data; name="file"; filename="%s"\r\n\r\n%s\r\n--b--\r\n')
 CSV = b"username,email\nbulk,bulk@x.example\nbulk,again@x.example\n"
-SOMETIMES = {"X-Total-Count", "Link", "X-Clicks-Pending"}  # fields that a good answer need not have
+SOMETIMES = {"X-Total-Count", "Link", "X-Clicks-Pending", "Idempotency-Replayed"}  # fields that a good answer need not have
+LIMITS = {"RateLimit", "RateLimit-Policy"}  # where there are some; always with 429
 OUTSIDE = {"X-Forwarded-For": "192.0.2.1"}
 LARGE = "x" * (1 << 20)
 LARGE_FILE = b"x" * (10 << 20)
@@ -56,6 +59,7 @@ class Document:
         self.operations = {(method.upper(), path): operation for path, item in self.root["paths"].items()
                            for method, operation in item.items()}
         self.seen = set()
+        self.fields = set()  # of answers: (name, status)
 
     def follow(self, value):
         while "$ref" in value:
@@ -81,9 +85,11 @@ class Document:
 
     def check_header(self, response, answer):
         promised = response.get("headers", {})
+        sometimes = SOMETIMES | (LIMITS if answer.status != 429 else set()) | ({"Retry-After"} if answer.status == 409 else set())
         for name in self.root["components"]["headers"]:
             value = answer.headers[name]
-            if value is None and name in promised and name not in SOMETIMES:
+            self.fields |= {(name, answer.status)} if value is not None else set()
+            if value is None and name in promised and name not in sometimes:
                 yield f"no {name}"
             if value is not None and name not in promised:
                 yield f"{name}: {value} is not in the document"
@@ -203,6 +209,39 @@ class OpenApi(unittest.TestCase):
             if "{" in path:
                 self.expect(404, one, method, path, self.good_body(method, path))
 
+    def play_keys(self, one):
+        """Idempotency-Key where the document names it: done, answered again, with another body, and while it is being done."""
+        keyed = [(method, path) for (method, path), operation in self.document.operations.items()
+                 if {"$ref": "#/components/parameters/Idempotency-Key"} in operation["parameters"]]
+        self.assertEqual(sorted(keyed), [("POST", "/events"), ("POST", "/urls"), ("POST", "/users")])
+        for method, path in keyed:
+            body, other, busy = self.good_body(method, path), {**self.good_body(method, path), "more": 1}, self.good_body(method, path)
+            first = self.expect(201, one, method, path, body, {"Idempotency-Key": "k"})
+            again = self.expect(201, one, method, path, body, {"Idempotency-Key": "k"})
+            self.assertEqual((again.headers["Idempotency-Replayed"], again.body), ("true", first.body))
+            self.assertIsNone(first.headers["Idempotency-Replayed"])
+            self.expect(422, one, method, path, other, {"Idempotency-Key": "k"})
+            for wrong in ("", "k" * 256):
+                self.expect(400, one, method, path, body, {"Idempotency-Key": wrong})
+            self.one_is_busy(one, method, path, busy)
+
+    def one_is_busy(self, one, method, path, body):
+        """While the store is locked, of two requests with one key the later one is told so."""
+        lock = sqlite3.connect(one.service.database, isolation_level=None)
+        self.addCleanup(lock.close)
+
+        def both():
+            lock.execute("BEGIN IMMEDIATE")
+            with concurrent.futures.ThreadPoolExecutor(2) as pool:
+                sent = [pool.submit(self.send, one, method, path, body, {"Idempotency-Key": "busy"}) for _ in range(2)]
+                concurrent.futures.wait(sent, return_when=concurrent.futures.FIRST_COMPLETED)
+                lock.execute("ROLLBACK")
+                return [request.result() for request in sent]
+        answers = harness.wait_for(lambda: next(filter(lambda pair: {a.status for a in pair} == {201, 409}, [both()]), None),
+                                   20, "two at a time")
+        refused, = (answer for answer in answers if answer.status == 409)
+        self.assertEqual(refused.headers["Retry-After"], "1")
+
     def play_blocked(self):
         """A link that was made before its target was put on the list."""
         one = self.service("Links.Blocklist=")
@@ -259,6 +298,8 @@ class OpenApi(unittest.TestCase):
         for (method, path), operation in self.document.operations.items():
             if "429" in operation["responses"]:
                 harness.wait_for(lambda m=method, p=path: self.send(one, m, p, self.good_body(m, p)).status == 429, 5, "a limit")
+        for name in LIMITS:
+            self.assertLessEqual({(name, 200), (name, 201), (name, 404), (name, 429)}, self.document.fields)
 
     def play_away(self):
         service = harness.Service()
@@ -276,6 +317,8 @@ class OpenApi(unittest.TestCase):
         self.play_good(one)
         self.play_bodies(one)
         self.play_refused(one)
+        self.values = {"id": 1, "code": "unknown"}
+        self.play_keys(one)
         self.values = {"id": 1, "code": "unknown"}
         for path in ("/urls/{id}", "/users/{id}"):
             self.expect(204, one, "DELETE", path)
