@@ -67,15 +67,24 @@ static bool is_list(Slice list) {
         return r == 0 && n > 0;
 }
 
-/* Strong comparison: a weak tag is equal to none. */
-static bool has_strong(Slice list, Slice wanted) {
+/* A weak tag is equal to ours only if the comparison is a weak one. */
+static bool has_tag(Slice list, Slice wanted, bool weak_too) {
         Slice tag;
         bool weak;
 
         while (next_tag(&list, &tag, &weak) > 0)
-                if (!weak && slice_equal(tag, wanted))
+                if ((weak_too || !weak) && slice_equal(tag, wanted))
                         return true;
         return false;
+}
+
+bool entity_tag_is_known(const HttpRequest *request, const char tag[ENTITY_TAG_SIZE]) {
+        Slice field = request->known[HTTP_FIELD_IF_NONE_MATCH];
+
+        if (!field.data || request->repeated[HTTP_FIELD_IF_NONE_MATCH])
+                return false;
+        return slice_equal(field, SLICE("*")) ||
+               (is_list(field) && has_tag(field, slice_make(tag, ENTITY_TAG_SIZE), true));
 }
 
 /* ---- the condition ---- */
@@ -90,7 +99,7 @@ static int holds(void *userdata, const void *row) {
         if (shown.failed)
                 return -ENOMEM;
         r = entity_tag(buffer_slice(&shown), tag);
-        return r < 0 ? r : has_strong(match->tags, slice_make(tag, sizeof tag));
+        return r < 0 ? r : has_tag(match->tags, slice_make(tag, sizeof tag), false);
 }
 
 int if_match_read(Call *call, IfMatchShow show, IfMatch *match, const StoreCondition **ret) {

@@ -2,10 +2,10 @@
 #pragma once
 
 /*
- * Entity tags and the condition of a change (RFC 9110, 8.8.3 and 13.1.1). The tag of a user or a
- * url is a digest of the bytes of its representation: it is strong, the same on every instance, and
- * changes with all that is shown and with nothing else. Visits are not shown, so they do not move
- * it.
+ * Entity tags, the condition of a change (RFC 9110, 8.8.3 and 13.1.1), and the reader who has the
+ * state already (13.1.2). The tag of a user or a url is a digest of the bytes of its
+ * representation: it is strong, the same on every instance, and changes with all that is shown and
+ * with nothing else. Visits are not shown, so they do not move it.
  */
 
 #include "work/call.h"
@@ -14,6 +14,10 @@
 
 /* Not terminated. -ENOMEM: libcrypto has none. */
 int entity_tag(Slice representation, char ret[ENTITY_TAG_SIZE]) _must_check_;
+
+/* Does If-None-Match name this tag, or "*"? Weak comparison. A field that is no list of tags, or was
+ * sent twice, is as none: the whole answer is never wrong. */
+bool entity_tag_is_known(const HttpRequest *request, const char tag[ENTITY_TAG_SIZE]);
 
 /* Writes the representation of a row. */
 typedef void (*IfMatchShow)(Buffer *out, const void *row);

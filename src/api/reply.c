@@ -124,6 +124,11 @@ int reply_shown(Call *call, int status, bool has_tag) {
                 if (r < 0)
                         return r;
                 http_response_field(response, "ETag", slice_make(tag, sizeof tag));
+                if (call->route->method == HTTP_GET &&
+                    entity_tag_is_known(&call->exchange->request, tag)) {
+                        buffer_clear(&response->body);
+                        status = 304;
+                }
         }
         response->status = status;
         return 0;

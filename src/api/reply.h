@@ -32,7 +32,8 @@ void reply_show_user(Buffer *out, const void *user);
 void reply_show_url(Buffer *out, const void *url);
 void reply_show_event(Buffer *out, const void *event);
 
-/* The body was written: a representation, with ETag if there is a resource that it is of. */
+/* The body was written: a representation, with ETag if there is a resource that it is of. A GET of
+ * what the client has already (If-None-Match) is 304 instead, without the body. */
 int reply_shown(Call *call, int status, bool has_tag) _must_check_;
 
 /* With ETag. */

@@ -44,6 +44,7 @@ enum {
         OPENAPI_IF_MATCH = 1 << 2, /* 412 */
         OPENAPI_METRICS = 1 << 3,  /* gives text for Prometheus */
         OPENAPI_ONCE = 1 << 4,     /* takes Idempotency-Key: 409, 422 */
+        OPENAPI_KNOWN = 1 << 5,    /* takes If-None-Match: 304 */
 };
 
 typedef struct OpenapiOperation {

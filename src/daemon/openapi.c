@@ -129,6 +129,14 @@ static void put_refusal(Document *document, json_t *responses, const HttpRoute *
                 put(document, responses, key, reference("responses", key));
 }
 
+/* The client has it already: the fields of the answer, without its body. */
+static void put_not_modified(Document *document, json_t *responses, const json_t *answered) {
+        json_t *headers = json_deep_copy(json_object_get(answered, "headers"));
+
+        put(document, responses, "304",
+            json_pack("{s:s, s:o}", "description", "What If-None-Match names", "headers", headers));
+}
+
 static void put_refusals(Document *document, json_t *responses, const HttpRoute *route,
                          const OpenapiOperation *row) {
         bool parsed = row->takes || row->filters[0] ||
@@ -242,6 +250,8 @@ static json_t *operation(Document *document, const HttpRoute *route, const Opena
 
         (void)snprintf(status, sizeof status, "%d", row->status);
         put(document, responses, status, answer(document, route, row));
+        if (row->traits & OPENAPI_KNOWN)
+                put_not_modified(document, responses, json_object_get(responses, status));
         put_refusals(document, responses, route, row);
         add(document, tags, tag(route));
         put_text(document, result, "operationId", route->name);

@@ -204,11 +204,16 @@ static char *put(char *p, Slice s) {
         return p + s.len;
 }
 
+/* Without a body, and without the length that one would have. */
+static bool has_no_body(int status) {
+        return status == 204 || status == 304;
+}
+
 /* The response's head and body onto the connection's answers of this turn. */
 void exchange_render(Exchange *exchange, HttpConn *conn) {
         HttpResponse *response = &exchange->public.response;
         Slice body = buffer_slice(&response->body), type = response->content_type;
-        bool send_body = exchange->head.method != HTTP_HEAD && response->status != 204;
+        bool send_body = exchange->head.method != HTTP_HEAD && !has_no_body(response->status);
         char number[NUMBER_U64_SIZE];
         char *start, *p;
 
@@ -222,7 +227,7 @@ void exchange_render(Exchange *exchange, HttpConn *conn) {
                 return;
         p = put(p, http_status_line(response->status));
         p = put(p, http_server_date(conn->server));
-        if (response->status != 204) {
+        if (!has_no_body(response->status)) {
                 p = put(p, SLICE("Content-Length: "));
                 p = put(p, slice_make(number, number_format_u64(body.len, number)));
                 p = put(p, SLICE("\r\n"));

@@ -17,8 +17,8 @@
 #define N_BUCKETS  ELEMENTSOF(buckets)
 
 /* Statuses that are ever sent; anything else counts as the last. */
-static const int statuses[] = {200, 201, 204, 302, 400, 401, 403, 404, 405, 408, 409, 410, 412,
-                               413, 414, 417, 422, 429, 431, 500, 501, 502, 503, 504, 505};
+static const int statuses[] = {200, 201, 204, 302, 304, 400, 401, 403, 404, 405, 408, 409, 410,
+                               412, 413, 414, 417, 422, 429, 431, 500, 501, 502, 503, 504, 505};
 
 /* Upper bounds in microseconds and as text (spec: monitoring). */
 static const struct {

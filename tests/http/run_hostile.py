@@ -115,7 +115,7 @@ class Peer:
             if not colon or name.lower() in fields:
                 raise Failure(f"an odd field in an answer: {line!r}")
             fields[name.lower()] = value
-        length = 0 if to_head or status == 204 else int(fields.get("content-length", "-1"))
+        length = 0 if to_head or status in (204, 304) else int(fields.get("content-length", "-1"))
         if length < 0:
             raise Failure("an answer without Content-Length")
         return Answer(status, fields, self.take(length))

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""ETag and If-Match on two instances: who read an old state changes nothing."""
+"""ETag, If-Match and If-None-Match on two instances: who read an old state changes nothing, who has the
+newest gets it no second time."""
 
 import os
 import sys
@@ -99,6 +100,50 @@ class IfMatch(unittest.TestCase):
             answer = self.one.raw(b"DELETE %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n%s\r\n" % (path.encode(), lines))
             self.assertTrue(answer.startswith(b"HTTP/1.1 400 "), answer)
         self.assertTrue(self.one.get(path).json["is_active"])
+
+    def test_who_has_it_already_gets_no_body(self):
+        url = self.one.create()
+        path = f"/urls/{url['id']}"
+        before = self.one.get(path)
+        tag = before.headers["ETag"]
+        for instance in (self.one, self.two):
+            for field in (tag, f'"a", W/{tag}', "*"):
+                for method in ("GET", "HEAD"):
+                    answer = instance.request(method, path, headers={"If-None-Match": field})
+                    self.assertEqual((answer.status, answer.body, answer.headers["ETag"]), (304, b"", tag))
+                    self.assertIsNone(answer.headers["Content-Type"])
+        self.assertEqual(self.two.put(path, {"title": "other"}).status, 200)
+        answer = self.one.get(path, headers={"If-None-Match": tag})
+        self.assertEqual((answer.status, answer.json["title"]), (200, "other"))
+        self.assertNotEqual(answer.headers["ETag"], tag)
+
+    def test_the_bytes_of_304_and_what_follows_on_the_connection(self):
+        """Neither a body nor its length: the next answer begins behind the empty line."""
+        path = f"/urls/{self.one.create()['id']}".encode()
+        tag = self.tag(path.decode()).encode()
+        one = b"GET %s HTTP/1.1\r\nHost: x\r\nIf-None-Match: %s\r\n\r\n" % (path, tag)
+        last = b"GET %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" % path
+        first, second, third = self.one.raw(one + one + last).split(b"HTTP/1.1 ")[1:]
+        for head in (first, second):
+            self.assertTrue(head.startswith(b"304 Not Modified\r\n"), head)
+            self.assertTrue(head.endswith(b"\r\n\r\n"), head)
+            self.assertEqual(head.count(b"\r\n\r\n"), 1, head)
+            self.assertIn(b"\r\nETag: %s\r\n" % tag, head)
+            self.assertNotRegex(head, rb"(?i)\r\n(content-length|transfer-encoding|content-type):")
+        self.assertTrue(third.startswith(b"200 OK\r\n"), third)
+        self.assertIn(b"\r\nContent-Length: ", third)
+
+    def test_304_is_counted(self):
+        path = f"/urls/{self.one.create()['id']}"
+        self.assertEqual(self.one.get(path, headers={"If-None-Match": "*"}).status, 304)
+        line = 'http_requests_total{method="GET",endpoint="urls.get_url",status="304"}'
+        harness.wait_for(lambda: self.one.metric(line) > 0, what=line)
+
+    def test_two_lines_of_if_none_match_are_as_none(self):
+        path = f"/urls/{self.one.create()['id']}"
+        answer = self.one.raw(b"GET %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\nIf-None-Match: *\r\nIf-None-Match: *\r\n\r\n"
+                              % path.encode())
+        self.assertTrue(answer.startswith(b"HTTP/1.1 200 "), answer)
 
 
 if __name__ == "__main__":

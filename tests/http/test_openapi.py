@@ -182,6 +182,16 @@ class OpenApi(unittest.TestCase):
         self.expect(200, one, "PUT", "/urls/{id}", {"title": "t", "is_active": True}, {"If-Match": tags["/urls/{id}"]})
         self.expect(200, one, "PUT", "/users/{id}", {"username": "changed"}, {"If-Match": tags["/users/{id}"]})
 
+    def play_known(self, one):
+        """If-None-Match where the document names it."""
+        known = [(method, path) for (method, path), operation in self.document.operations.items()
+                 if {"$ref": "#/components/parameters/If-None-Match"} in operation["parameters"]]
+        self.assertEqual(sorted(known), [("GET", "/urls/{id}"), ("GET", "/users/{id}")])
+        for method, path in known:
+            tag = self.expect(200, one, method, path).headers["ETag"]
+            self.expect(304, one, method, path, headers={"If-None-Match": tag})
+            self.expect(200, one, method, path, headers={"If-None-Match": '"other"'})
+
     def play_refused(self, one):
         """Mistakes of the request; the objects with the id 1 are there."""
         for path in ("/users/{id}", "/urls/{id}"):
@@ -316,6 +326,7 @@ class OpenApi(unittest.TestCase):
         one = self.service()
         self.play_good(one)
         self.play_bodies(one)
+        self.play_known(one)
         self.play_refused(one)
         self.values = {"id": 1, "code": "unknown"}
         self.play_keys(one)

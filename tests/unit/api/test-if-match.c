@@ -221,6 +221,66 @@ static void test_order(void **state) {
         assert_problem(t, 404, "URL not found");
 }
 
+/* Weak comparison; whatever is no list, or comes twice, is as none. */
+static void test_who_has_it_already(void **state) {
+        static const struct {
+                const char *list; /* @: the tag of the row */
+                int status;
+        } cases[] = {
+                        {"@", 304},          {"W/@", 304},        {"*", 304},
+                        {"\"a\", @", 304},   {"@,\"b\"", 304},    {", ,\"a\" ,\tW/@ , ", 304},
+                        {"\"a,b\", @", 304}, {"\"\", W/@", 304},  {"\"a\"", 200},
+                        {"W/\"a\"", 200},    {"\"*\"", 200},      {"\"\"", 200},
+                        {"", 200},           {",", 200},          {"a", 200},
+                        {"\"a", 200},        {"@ @", 200},        {"@, *", 200},
+                        {"*, @", 200},       {"w/@", 200},        {"W/ @", 200},
+                        {"@, \"a", 200},     {"\"a b\", @", 200}, {"W/", 200},
+        };
+        ApiTest *t = *state;
+        char tag[TAG_SIZE], again[TAG_SIZE];
+
+        api_add_user(t, "ann", "ann@example.com");
+        api_add_url(t, "https://example.com/", 1, NULL);
+        for (size_t i = 0; i < 2 * ELEMENTSOF(cases); i++) {
+                const char *path = i % 2 ? "/users/1" : "/urls/1";
+                char *field;
+
+                t->fields[HTTP_FIELD_IF_NONE_MATCH] = SLICE_NONE;
+                get_tag(t, path, tag);
+                field = expand(cases[i / 2].list, tag);
+                t->fields[HTTP_FIELD_IF_NONE_MATCH] = slice_from_string(field);
+                api_get(t, path);
+                if (t->exchange.response.status != cases[i / 2].status)
+                        fail_msg("%s: %s: %d", path, field, t->exchange.response.status);
+                assert_int_equal(t->exchange.response.body.len > 0, cases[i / 2].status == 200);
+                tag_of(t, again);
+                assert_string_equal(again, tag);
+                free(field);
+        }
+        t->fields[HTTP_FIELD_IF_NONE_MATCH] = SLICE("*");
+        t->repeated[HTTP_FIELD_IF_NONE_MATCH] = true;
+        get_tag(t, "/urls/1", tag);
+}
+
+static void test_of_what_nobody_has_it(void **state) {
+        ApiTest *t = *state;
+
+        api_add_user(t, "ann", "ann@example.com");
+        api_add_url(t, "https://example.com/", 1, NULL);
+        t->fields[HTTP_FIELD_IF_NONE_MATCH] = SLICE("*");
+        api_get(t, "/urls/9");
+        assert_problem(t, 404, "URL not found");
+        api_get(t, "/users/0");
+        assert_problem(t, 404, "User not found");
+        api_get(t, "/urls");
+        assert_int_equal(api_count(t), 1);
+        api_get(t, "/urls/1/stats");
+        assert_int_equal(t->exchange.response.status, 200);
+        api_put(t, "/urls/1", "{\"title\":\"x\"}");
+        assert_int_equal(t->exchange.response.status, 200);
+        api_add_url(t, "https://example.com/", 1, NULL); /* wants a 201 */
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                         API_TEST(test_every_answer_of_a_row_has_its_tag),
@@ -228,6 +288,8 @@ int main(void) {
                         API_TEST(test_lists),
                         API_TEST(test_a_stale_tag_changes_nothing),
                         API_TEST(test_order),
+                        API_TEST(test_who_has_it_already),
+                        API_TEST(test_of_what_nobody_has_it),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -156,6 +156,7 @@ static void test_every_known_field_is_found(void **state) {
                         [HTTP_FIELD_X_FORWARDED_PROTO] = "X-Forwarded-Proto",
                         [HTTP_FIELD_AUTHORIZATION] = "Authorization",
                         [HTTP_FIELD_IF_MATCH] = "If-Match",
+                        [HTTP_FIELD_IF_NONE_MATCH] = "if-None-match",
                         [HTTP_FIELD_IDEMPOTENCY_KEY] = "Idempotency-Key",
         };
 
