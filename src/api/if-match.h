@@ -15,8 +15,8 @@
 /* Not terminated. -ENOMEM: libcrypto has none. */
 int entity_tag(Slice representation, char ret[ENTITY_TAG_SIZE]) _must_check_;
 
-/* Does If-None-Match name this tag, or "*"? Weak comparison. A field that is no list of tags, or was
- * sent twice, is as none: the whole answer is never wrong. */
+/* Does If-None-Match name this tag, or "*"? Weak comparison. A field that is no list of tags, or
+ * was sent twice, is as none: the whole answer is never wrong. */
 bool entity_tag_is_known(const HttpRequest *request, const char tag[ENTITY_TAG_SIZE]);
 
 /* Writes the representation of a row. */

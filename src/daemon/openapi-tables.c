@@ -113,7 +113,7 @@ const OpenapiHeader openapi_headers[] = {
         {"X-Total-Count", OPENAPI_COUNT, "Rows of all pages, if that was cheap to know"},
         {"Link", OPENAPI_TEXT, "The neighbouring pages (RFC 8288)"},
         {"ETag", OPENAPI_TEXT, "Of this state, for If-Match and If-None-Match"},
-        {"Idempotency-Replayed", OPENAPI_TEXT, "true: this was answered to the same request before"},
+        {"Idempotency-Replayed", OPENAPI_TEXT, "true: as the same request was answered before"},
         {"RateLimit-Policy", OPENAPI_TEXT, "The budget that is asked of, where there are limits"},
         {"RateLimit", OPENAPI_TEXT, "What is left of it, and the seconds until it is whole"},
         {"Location", OPENAPI_TEXT, "The target"},
