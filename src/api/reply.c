@@ -223,6 +223,8 @@ int reply_store(Call *call, int result) {
                 return call_problem(call, 404, "User not found");
         case STORE_NO_URL:
                 return call_problem(call, 404, "URL not found");
+        case STORE_FULL:
+                return call_problem(call, 403, "This user may have no more links");
         case STORE_UNMET:
                 return call_problem(call, 412, problem_generic_text(412));
         case STORE_USERNAME_TAKEN:

@@ -176,8 +176,8 @@ static int read_url(Call *call, const JsonBody *body, Url *url, Problem *ret_pro
 /* Results of store_url_create_once() but STORE_CODE_TAKEN; -EEXIST: no free code was found. */
 static int insert(Call *call, Url *url, const StoreKey *key, Url *ret) {
         const CallContext *context = call->context;
+        StoreUrlNew new = {.url = url, .user_max = context->user_links_max};
         Arena *arena = &call->exchange->arena;
-        Slice details;
         int r;
 
         for (unsigned i = 0; i < CODE_ATTEMPTS; i++) {
@@ -186,10 +186,10 @@ static int insert(Call *call, Url *url, const StoreKey *key, Url *ret) {
                         return -ENOMEM;
                 if (context->code_reserved(context->userdata, url->code))
                         continue;
-                details = details_created(arena, url->target, url->code);
-                if (!details.data)
+                new.details = details_created(arena, url->target, url->code);
+                if (!new.details.data)
                         return -ENOMEM;
-                r = store_url_create_once(call->store, url, details, key, ret);
+                r = store_url_create_once(call->store, &new, key, ret);
                 if (r != STORE_CODE_TAKEN)
                         return r;
         }

@@ -392,6 +392,16 @@ const ConfigOption options_table[] = {
                                 .help = "Memory of the limits, shared by the instances of a host",
                 },
                 {
+                                .section = "Limits",
+                                .key = "LinksPerUser",
+                                .type = CONFIG_NUMBER,
+                                .offset = offsetof(Options, limits.links_per_user),
+                                .initial = "0",
+                                .max = 100000,
+                                .reloadable = true,
+                                .help = "Links that a user may have, active or not; 0: any number",
+                },
+                {
                                 .section = "Log",
                                 .key = "Level",
                                 .type = CONFIG_CHOICE,

@@ -54,6 +54,7 @@ typedef struct Options {
         struct {
                 char *create, *read, *misses, *failed_auth; /* "auto", or limit_rate_parse()'s */
                 uint64_t size;                              /* bytes */
+                uint64_t links_per_user;                    /* 0: any number */
         } limits;
         struct {
                 int level; /* index: error, warning, notice, info, debug */

@@ -104,6 +104,7 @@ static void swap_reloadable(Options *current, Options *new) {
         current->links.mixed_scripts = new->links.mixed_scripts;
         current->links.credentials = new->links.credentials;
         current->links.code_length = new->links.code_length;
+        current->limits.links_per_user = new->limits.links_per_user;
         current->log.level = new->log.level;
 }
 
@@ -126,6 +127,7 @@ void manager_reload(Manager *manager) {
         config_free(options_table, n_options, &options);
         log_set_max_level(manager_log_level(&manager->options));
         manager->context.code_length = manager->options.links.code_length;
+        manager->context.user_links_max = (int64_t)manager->options.limits.links_per_user;
         resolver_set_timeout(manager->resolver, manager->options.store.timeout_usec);
         r = manager_apply_trusted(manager);
         if (r < 0)

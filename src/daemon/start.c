@@ -412,6 +412,7 @@ static int start_tables(Manager *manager) {
                 return fail(EXIT_FAILURE, "start", strerror(-r));
         manager->context = (CallContext){
                         .code_length = manager->options.links.code_length,
+                        .user_links_max = (int64_t)manager->options.limits.links_per_user,
                         .code_reserved = code_reserved,
                         .userdata = manager->router,
         };

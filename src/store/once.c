@@ -46,13 +46,13 @@ int store_user_create_once(StoreSession *session, Arena *arena, const User *user
         return end(place, VERB(session, user_create(session, arena, user, key, ret)));
 }
 
-int store_url_create_once(StoreSession *session, const Url *url, Slice details, const StoreKey *key,
+int store_url_create_once(StoreSession *session, const StoreUrlNew *new, const StoreKey *key,
                           Url *ret) {
         Place *place;
 
         if (!begin(session->store, key, &place))
                 return STORE_KEY_BUSY;
-        return end(place, VERB(session, url_create(session, url, details, key, ret)));
+        return end(place, VERB(session, url_create(session, new, key, ret)));
 }
 
 int store_event_create_once(StoreSession *session, const Event *event, const StoreKey *key,

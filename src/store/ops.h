@@ -63,7 +63,7 @@ typedef struct StoreOps {
                          User **ret_rows, size_t *ret_n, int64_t *ret_total);
         int (*users_import)(StoreSession *session, StoreUserRow *rows, size_t n);
 
-        int (*url_create)(StoreSession *session, const Url *url, Slice details, const StoreKey *key,
+        int (*url_create)(StoreSession *session, const StoreUrlNew *new, const StoreKey *key,
                           Url *ret);
         int (*url_get)(StoreSession *session, Arena *arena, int64_t id, Url *ret);
         int (*url_get_by_code)(StoreSession *session, Arena *arena, Slice code, Url *ret);

@@ -292,7 +292,9 @@ int store_users_import(StoreSession *session, StoreUserRow *rows, size_t n) {
 /* ---- urls ---- */
 
 int store_url_create(StoreSession *session, const Url *url, Slice details, Url *ret) {
-        return store_url_create_once(session, url, details, NULL, ret);
+        const StoreUrlNew new = {.url = url, .details = details};
+
+        return store_url_create_once(session, &new, NULL, ret);
 }
 
 int store_url_get(StoreSession *session, Arena *arena, int64_t id, Url *ret) {

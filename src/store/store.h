@@ -39,6 +39,7 @@ typedef enum StoreResult {
         STORE_KEY_USED = 11,  /* it was done already: store_key_find() has the answer */
         STORE_KEY_OTHER = 12, /* the key is remembered, with another request */
         STORE_KEY_BUSY = 13,  /* a request with this key is being done just now */
+        STORE_FULL = 14,      /* the user has as many links as a user may have */
 } StoreResult;
 
 typedef struct Store Store;
@@ -275,8 +276,16 @@ int store_users_import(StoreSession *session, StoreUserRow *rows, size_t n) _mus
  * details: of the event "created". STORE_NO_USER, STORE_CODE_TAKEN. ret->id is set; the rest of
  * *ret is copied from *url. */
 int store_url_create(StoreSession *session, const Url *url, Slice details, Url *ret) _must_check_;
-/* key may be NULL. As above, and STORE_KEY_USED, STORE_KEY_BUSY. */
-int store_url_create_once(StoreSession *session, const Url *url, Slice details, const StoreKey *key,
+
+/* A link that is to be made. */
+typedef struct StoreUrlNew {
+        const Url *url; /* as above */
+        Slice details;
+        int64_t user_max; /* links, active or not, that its user may have with it; 0: any number */
+} StoreUrlNew;
+/* key may be NULL. As above, and STORE_KEY_USED, STORE_KEY_BUSY, STORE_FULL. The user's links are
+ * counted in the transaction, up to user_max, by nobody else at the same time. */
+int store_url_create_once(StoreSession *session, const StoreUrlNew *new, const StoreKey *key,
                           Url *ret) _must_check_;
 int store_url_get(StoreSession *session, Arena *arena, int64_t id, Url *ret) _must_check_;
 int store_url_get_by_code(StoreSession *session, Arena *arena, Slice code, Url *ret) _must_check_;

@@ -17,7 +17,8 @@
 
 /* What handlers need beyond request and store; owned by the daemon, constant while calls run. */
 typedef struct CallContext {
-        size_t code_length; /* [Links] CodeLength= */
+        size_t code_length;     /* [Links] CodeLength= */
+        int64_t user_links_max; /* [Limits] LinksPerUser=; 0: any number */
         bool (*code_reserved)(void *userdata, Slice code);
         void *userdata;
         Policy policy; /* [Links]: which targets are taken */

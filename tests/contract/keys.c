@@ -109,7 +109,8 @@ static int create_url(Fixture *f, const char *code, int64_t user_id, const Store
                          .location = S("https://x.example/"),
                          .created_sec = NOW_SEC};
 
-        return store_url_create_once(f->session, &url, S("{}"), key, ret);
+        return store_url_create_once(f->session, &(StoreUrlNew){.url = &url, .details = S("{}")},
+                                     key, ret);
 }
 
 static void test_url(void **state) {

@@ -139,6 +139,29 @@ static void test_parallel_conditions(void **state) {
         }
 }
 
+static int take_last_place(StoreSession *session, Arena *arena, int64_t id, int side) {
+        Slice code = arena_printf(arena, "u%lld-%d", (long long)id, side);
+        const Url url = {.user_id = id, .code = code, .target = code, .location = code};
+        Url made;
+
+        return store_url_create_once(session,
+                                     &(StoreUrlNew){.url = &url, .details = S("{}"), .user_max = 1},
+                                     NULL, &made);
+}
+
+/* Of two that would take the last place of a user, one gets it. */
+static void test_parallel_user_max(void **state) {
+        Race race = {.f = *state, .run = take_last_place};
+
+        for (size_t i = 0; i < N_TRIES; i++)
+                race.ids[i] = make_user(race.f, arena_printf(&race.f->arena, "u%zu", i).data);
+        run_race(&race);
+        for (size_t i = 0; i < N_TRIES; i++)
+                assert_int_equal(race.results[i][0] + race.results[i][1], STORE_FULL);
+        assert_int_equal(totals_of(race.f).urls, N_TRIES);
+        assert_audit_clean(race.f);
+}
+
 static int create_same(StoreSession *session, Arena *arena, int64_t id, int side _unused_) {
         Slice name = arena_printf(arena, "name%lld", (long long)id);
         User user;
@@ -264,6 +287,7 @@ int run_parallel(void) {
                         CONTRACT_TEST(test_parallel_updates),
                         CONTRACT_TEST(test_parallel_retires),
                         CONTRACT_TEST(test_parallel_conditions),
+                        CONTRACT_TEST(test_parallel_user_max),
                         CONTRACT_TEST(test_parallel_creates),
                         CONTRACT_TEST(test_parallel_keys),
                         CONTRACT_TEST(test_all_at_once),

@@ -180,6 +180,54 @@ static void test_codes_each_hottest_first(void **state) {
         assert_string_equal(codes.text, "");
 }
 
+static int create_within(Fixture *f, const char *code, int64_t user_id, int64_t max, Url *ret) {
+        Url url = sample(user_id);
+
+        url.code = slice_from_string(code);
+        return store_url_create_once(
+                        f->session,
+                        &(StoreUrlNew){.url = &url, .details = S("{}"), .user_max = max}, NULL,
+                        ret);
+}
+
+/* Links of others, and without a user, do not count; inactive and imported ones do. */
+static void test_user_max(void **state) {
+        Fixture *f = *state;
+        int64_t anna = make_user(f, "anna"), bert = make_user(f, "bert");
+        StoreUrlRow row = {.url = {.user_id = anna,
+                                   .code = S("im"),
+                                   .target = S("https://x.example/"),
+                                   .location = S("https://x.example/")}};
+        Event *events;
+        Url url;
+
+        make_url(f, "b1", bert);
+        make_url(f, "b2", bert);
+        assert_int_equal(create_within(f, "a1", anna, 2, &url), 0);
+        assert_int_equal(store_url_retire(f->session, url.id, NOW_SEC, S("{}")), 0);
+        assert_int_equal(create_within(f, "a2", anna, 2, &url), 0);
+        diary_clear(f);
+        assert_int_equal(create_within(f, "a3", anna, 2, &url), STORE_FULL);
+        assert_int_equal(create_within(f, "a3", anna, 1, &url), STORE_FULL);
+        assert_int_equal(create_within(f, "a2", anna, 2, &url), STORE_FULL);
+        assert_int_equal(create_within(f, "a3", MISSING_ID, 2, &url), STORE_NO_USER);
+        assert_int_equal(store_url_get_by_code(f->session, &f->arena, S("a3"), &url),
+                         STORE_NOT_FOUND);
+        get_events(f, 4, 1, &events);
+        assert_int_equal(totals_of(f).urls, 4);
+        assert_audit_clean(f);
+
+        assert_int_equal(create_within(f, "n1", 0, 1, &url), 0);
+        assert_int_equal(create_within(f, "n2", 0, 1, &url), 0);
+        assert_int_equal(create_within(f, "a3", anna, 0, &url), 0);
+        assert_int_equal(create_within(f, "a4", anna, 3, &url), STORE_FULL);
+        assert_int_equal(create_within(f, "a4", anna, 4, &url), 0);
+        assert_int_equal(store_urls_import(f->session, &row, 1, true), 0);
+        assert_int_equal(row.result, STORE_OK);
+        assert_int_equal(create_within(f, "a5", anna, 5, &url), STORE_FULL);
+        assert_int_equal(create_within(f, "b3", bert, 3, &url), 0);
+}
+
 static void test_no_memory(void **state) {
         Fixture *f = *state;
         int64_t redirects;
@@ -208,6 +256,7 @@ int run_urls(void) {
                         CONTRACT_TEST(test_get_missing),
                         CONTRACT_TEST(test_by_codes),
                         CONTRACT_TEST(test_codes_each_hottest_first),
+                        CONTRACT_TEST(test_user_max),
                         CONTRACT_TEST(test_no_memory),
         };
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 """[Limits]: budgets of clients, what does not help against them, and what they must not cost."""
 
+import concurrent.futures
 import os
 import re
 import signal
@@ -125,6 +126,37 @@ class Budgets(unittest.TestCase):
         one, two = (self.start(name, Read=ONCE.format(6)) for name in "12")
         result = [self.statuses(i, 1, "192.0.2.1")[0] for _ in range(6) for i in (one, two)]
         self.assertEqual(result, [200] * 6 + [429] * 6)
+
+    def test_user_has_as_many_links_as_allowed(self):
+        """Two instances, each asked eight times at once for the rest of what a user may have."""
+        one, two = (self.start(name, LinksPerUser=20) for name in "12")
+        users = [one.post("/users", {"username": n, "email": f"{n}@example.com"}).json["id"] for n in ("ann", "bob")]
+        body = {"url": "https://example.com/", "user_id": users[0]}
+        first = one.post("/urls", body).json
+        with concurrent.futures.ThreadPoolExecutor(16) as pool:
+            answers = list(pool.map(lambda n: (one, two)[n % 2].post("/urls", body), range(64)))
+        self.assertEqual(sorted(a.status for a in answers), [201] * 19 + [403] * 45)
+        self.assertEqual({a.body for a in answers if a.status == 403}, {b'{"error":"This user may have no more links"}\n'})
+        self.assertEqual(one.get(f"/urls?user_id={users[0]}&per_page=0").headers["X-Total-Count"], "20")
+        self.assertEqual(two.post("/urls", {**body, "user_id": users[1]}).status, 201)
+        self.assertEqual(two.post("/urls", {"url": body["url"]}).status, 201)
+        self.assertEqual(two.delete(f"/urls/{first['id']}").status, 204)
+        self.assertEqual(two.post("/urls", body).status, 403)
+        self.assertEqual(two.put(f"/urls/{first['id']}", {"url": "https://example.org/", "is_active": True}).status, 200)
+        self.assertEqual(one.get("/" + first["short_code"]).headers["Location"], "https://example.org/")
+        # An administrator may give more; then the user has more than enough.
+        self.service.ctl("link", "add", f"--user={users[0]}", "https://example.com/")
+        self.assertEqual(one.post("/urls", body).status, 403)
+
+    def test_number_of_links_is_reloaded(self):
+        one = self.service.start()
+        user = one.post("/users", {"username": "ann", "email": "ann@example.com"}).json["id"]
+        body = {"url": "https://example.com/", "user_id": user}
+        self.assertEqual([one.post("/urls", body).status for _ in range(3)], [201] * 3)
+        with open(self.service.config, "w", encoding="utf-8") as file:
+            file.write("[Limits]\nLinksPerUser=3\n")
+        one.signal(signal.SIGHUP)
+        harness.wait_for(lambda: one.post("/urls", body).status == 403, 10, "LinksPerUser=3")
 
     def test_reload(self):
         config = self.service.config

@@ -75,8 +75,7 @@ int fake_user_list(StoreSession *session, Arena *arena, const StoreQuery *query,
                    size_t *ret_n, int64_t *ret_total);
 int fake_users_import(StoreSession *session, StoreUserRow *rows, size_t n);
 
-int fake_url_create(StoreSession *session, const Url *url, Slice details, const StoreKey *key,
-                    Url *ret);
+int fake_url_create(StoreSession *session, const StoreUrlNew *new, const StoreKey *key, Url *ret);
 int fake_url_get(StoreSession *session, Arena *arena, int64_t id, Url *ret);
 int fake_url_get_by_code(StoreSession *session, Arena *arena, Slice code, Url *ret);
 int fake_url_update(StoreSession *session, Arena *arena, int64_t id, const StoreUrlChange *change,

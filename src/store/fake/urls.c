@@ -237,12 +237,24 @@ static int check_new(const FakeData *data, const Url *url) {
         return fake_url_by_code(data, url->code) ? STORE_CODE_TAKEN : STORE_OK;
 }
 
-static int create(StoreSession *session, FakeData *data, const Url *url, Slice details, Url *ret) {
-        Url row = *url;
+static bool is_full(const FakeData *data, const StoreUrlNew *new) {
+        int64_t n = 0;
+
+        if (new->user_max == 0 || new->url->user_id == 0)
+                return false;
+        for (size_t i = 0; i < data->urls.n; i++)
+                n += ((const FakeUrl *)fake_row(&data->urls, i))->url.user_id == new->url->user_id;
+        return n >= new->user_max;
+}
+
+static int create(StoreSession *session, FakeData *data, const StoreUrlNew *new, Url *ret) {
+        Url row = *new->url;
         int64_t id;
         int r;
 
-        r = check_new(data, url);
+        r = check_new(data, new->url);
+        if (r != STORE_NO_USER && is_full(data, new))
+                return STORE_FULL;
         if (r != 0)
                 return r;
         row.id = data->urls.last_id + 1;
@@ -251,7 +263,7 @@ static int create(StoreSession *session, FakeData *data, const Url *url, Slice d
         r = fake_audit_url(session, data, "create", NULL, &row);
         if (r < 0)
                 return r;
-        r = add_url(data, &row, &details, &id);
+        r = add_url(data, &row, &new->details, &id);
         if (r < 0)
                 fake_pop_audit(data);
         if (r == 0)
@@ -259,8 +271,7 @@ static int create(StoreSession *session, FakeData *data, const Url *url, Slice d
         return r;
 }
 
-int fake_url_create(StoreSession *session, const Url *url, Slice details, const StoreKey *key,
-                    Url *ret) {
+int fake_url_create(StoreSession *session, const StoreUrlNew *new, const StoreKey *key, Url *ret) {
         FakeData *data;
         Url row;
         int r;
@@ -268,8 +279,8 @@ int fake_url_create(StoreSession *session, const Url *url, Slice details, const 
         r = fake_begin_once(session, key, &data);
         if (r != 0)
                 return r;
-        r = create(session, data, url, details, &row);
-        r = fake_end_once(session, data, key, r, &row, &url->code, 1);
+        r = create(session, data, new, &row);
+        r = fake_end_once(session, data, key, r, &row, &new->url->code, 1);
         if (r == 0)
                 *ret = row;
         return r;

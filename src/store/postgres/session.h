@@ -38,6 +38,8 @@ typedef enum PgStatement {
         STMT_URL_LINKS,
         STMT_URL_CREATE,
         STMT_URL_CLASH,
+        STMT_URL_OWNER,
+        STMT_URL_OWNED,
         STMT_URL_UPDATE,
         STMT_URL_FOUND,
         STMT_URL_OWNERS,
@@ -351,8 +353,7 @@ int pg_user_list(StoreSession *session, Arena *arena, const StoreQuery *query, U
                  size_t *ret_n, int64_t *ret_total);
 int pg_users_import(StoreSession *session, StoreUserRow *rows, size_t n);
 
-int pg_url_create(StoreSession *session, const Url *url, Slice details, const StoreKey *key,
-                  Url *ret);
+int pg_url_create(StoreSession *session, const StoreUrlNew *new, const StoreKey *key, Url *ret);
 int pg_url_get(StoreSession *session, Arena *arena, int64_t id, Url *ret);
 int pg_url_get_by_code(StoreSession *session, Arena *arena, Slice code, Url *ret);
 int pg_url_update(StoreSession *session, Arena *arena, int64_t id, const StoreUrlChange *change,

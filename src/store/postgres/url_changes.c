@@ -63,18 +63,44 @@ static int find_clash(PgSession *s, const Url *url) {
         return pg_number(result, 0, 1) ? STORE_CODE_TAKEN : 0;
 }
 
-static int create(PgSession *s, const Url *url, Slice details, const StoreKey *key, Url *ret) {
-        Url row = *url;
+/* Has its user room for it? The lock lasts until the commit, so of two that would take the last
+ * place the second one waits, and then counts the first one's. */
+static int check_room(PgSession *s, const StoreUrlNew *new) {
+        static const char sql_lock[] =
+                        "SELECT id FROM users WHERE id = $1::bigint FOR NO KEY UPDATE";
+        static const char sql_owned[] = "SELECT count(*) FROM (SELECT 1 FROM urls"
+                                        " WHERE user_id = $1::bigint LIMIT $2::bigint) AS counted";
+        PgParams params = {.n = 0};
+        int64_t n;
+        int r;
+
+        if (new->user_max == 0 || new->url->user_id == 0)
+                return 0;
+        pg_add_number(&params, new->url->user_id);
+        r = pg_run_number(s, STMT_URL_OWNER, sql_lock, &params, &n);
+        if (r != 0)
+                return r == STORE_NOT_FOUND ? STORE_NO_USER : r;
+        pg_add_number(&params, new->user_max);
+        r = pg_run_number(s, STMT_URL_OWNED, sql_owned, &params, &n);
+        if (r != 0)
+                return r;
+        return n >= new->user_max ? STORE_FULL : 0;
+}
+
+static int create(PgSession *s, const StoreUrlNew *new, const StoreKey *key, Url *ret) {
+        Url row = *new->url;
         int r;
 
         row.is_active = true;
         row.updated_sec = row.created_sec;
         r = pg_key_take(s, key);
+        if (r == 0)
+                r = check_room(s, new);
         if (r != 0)
                 return r;
         r = STORE_NOT_FOUND;
         for (unsigned i = 0; i < PG_TRIES && r == STORE_NOT_FOUND; i++) {
-                r = insert(s, &row, details, &row.id);
+                r = insert(s, &row, new->details, &row.id);
                 if (r != STORE_NOT_FOUND)
                         break;
                 r = find_clash(s, &row);
@@ -94,8 +120,7 @@ static int create(PgSession *s, const Url *url, Slice details, const StoreKey *k
         return r;
 }
 
-int pg_url_create(StoreSession *session, const Url *url, Slice details, const StoreKey *key,
-                  Url *ret) {
+int pg_url_create(StoreSession *session, const StoreUrlNew *new, const StoreKey *key, Url *ret) {
         PgSession *s = pg_session(session);
         Url row;
         int r;
@@ -103,7 +128,7 @@ int pg_url_create(StoreSession *session, const Url *url, Slice details, const St
         r = pg_begin_write(s, WRITER_CLIENT);
         if (r < 0)
                 return r;
-        r = pg_end_write(s, create(s, url, details, key, &row), &url->code, 1);
+        r = pg_end_write(s, create(s, new, key, &row), &new->url->code, 1);
         if (r == 0)
                 *ret = row;
         return r;

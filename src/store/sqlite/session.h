@@ -36,6 +36,7 @@ typedef enum SqliteStatement {
         STMT_URL_INSERT,
         STMT_URL_UPDATE,
         STMT_URL_EXISTS,
+        STMT_URL_OWNED,
         STMT_URL_REDIRECTS,
         STMT_URL_LINK,
         STMT_URL_LINK_BY_ID,
@@ -240,8 +241,7 @@ int sqlite_user_list(StoreSession *session, Arena *arena, const StoreQuery *quer
                      size_t *ret_n, int64_t *ret_total);
 int sqlite_users_import(StoreSession *session, StoreUserRow *rows, size_t n);
 
-int sqlite_url_create(StoreSession *session, const Url *url, Slice details, const StoreKey *key,
-                      Url *ret);
+int sqlite_url_create(StoreSession *session, const StoreUrlNew *new, const StoreKey *key, Url *ret);
 int sqlite_url_get(StoreSession *session, Arena *arena, int64_t id, Url *ret);
 int sqlite_url_get_by_code(StoreSession *session, Arena *arena, Slice code, Url *ret);
 int sqlite_url_update(StoreSession *session, Arena *arena, int64_t id, const StoreUrlChange *change,

@@ -71,6 +71,21 @@ static int insert(SqliteSession *s, SqliteTotals *totals, const Url *url) {
         return 0;
 }
 
+/* Does the user have that many links? There is one writer, so the count holds until the commit. */
+static int has_links(SqliteSession *s, int64_t user_id, int64_t n) {
+        static const char sql[] = "SELECT 1 FROM urls WHERE user_id = ?1 LIMIT 1 OFFSET ?2";
+        sqlite3_stmt *statement;
+        int r;
+
+        r = sqlite_statement(s, STMT_URL_OWNED, sql, &statement);
+        if (r < 0)
+                return r;
+        sqlite_bind_number(statement, 1, user_id);
+        sqlite_bind_number(statement, 2, n - 1);
+        r = sqlite_number(s, statement, NULL);
+        return r < 0 ? r : r == 0;
+}
+
 /* The url, after a look whether its user exists, and its event, if it shall have one. */
 static int add(SqliteSession *s, SqliteTotals *totals, const Url *url, const Event *event) {
         int r;
@@ -86,12 +101,29 @@ static int add(SqliteSession *s, SqliteTotals *totals, const Url *url, const Eve
         return add_event(s, totals, url, TYPE_CREATED, event);
 }
 
-static int create(SqliteSession *s, const Url *url, Slice details, Url *ret) {
-        const Event event = {.timestamp_sec = url->created_sec, .details = details};
-        SqliteTotals totals;
-        Url row = *url;
+/* STORE_FULL only of a user that there is. */
+static int check_room(SqliteSession *s, const StoreUrlNew *new) {
+        int64_t user_id = new->url->user_id;
         int r;
 
+        if (new->user_max == 0 || user_id == 0)
+                return 0;
+        r = has_links(s, user_id, new->user_max);
+        if (r <= 0)
+                return r;
+        r = sqlite_user_exists(s, user_id);
+        return r == 0 ? STORE_FULL : r == STORE_NOT_FOUND ? STORE_NO_USER : r;
+}
+
+static int create(SqliteSession *s, const StoreUrlNew *new, Url *ret) {
+        const Event event = {.timestamp_sec = new->url->created_sec, .details = new->details};
+        SqliteTotals totals;
+        Url row = *new->url;
+        int r;
+
+        r = check_room(s, new);
+        if (r != 0)
+                return r;
         r = sqlite_totals_load(s, &totals);
         if (r < 0)
                 return r;
@@ -109,7 +141,7 @@ static int create(SqliteSession *s, const Url *url, Slice details, Url *ret) {
         return r;
 }
 
-int sqlite_url_create(StoreSession *session, const Url *url, Slice details, const StoreKey *key,
+int sqlite_url_create(StoreSession *session, const StoreUrlNew *new, const StoreKey *key,
                       Url *ret) {
         SqliteSession *s = sqlite_session(session);
         Url row;
@@ -120,10 +152,10 @@ int sqlite_url_create(StoreSession *session, const Url *url, Slice details, cons
                 return r;
         r = sqlite_key_take(s, key);
         if (r == 0)
-                r = create(s, url, details, &row);
+                r = create(s, new, &row);
         if (r == 0)
                 r = sqlite_key_keep(s, key, &row);
-        r = sqlite_end_write(s, r, &url->code, 1);
+        r = sqlite_end_write(s, r, &new->url->code, 1);
         if (r == 0)
                 *ret = row;
         return r;

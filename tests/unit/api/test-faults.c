@@ -221,18 +221,18 @@ int __wrap_store_user_update(StoreSession *session, Arena *arena, int64_t id,
         return __real_store_user_update(session, arena, id, change, ret);
 }
 
-int __real_store_url_create_once(StoreSession *session, const Url *url, Slice details,
-                                 const StoreKey *key, Url *ret);
-int __wrap_store_url_create_once(StoreSession *session, const Url *url, Slice details,
-                                 const StoreKey *key, Url *ret);
+int __real_store_url_create_once(StoreSession *session, const StoreUrlNew *new, const StoreKey *key,
+                                 Url *ret);
+int __wrap_store_url_create_once(StoreSession *session, const StoreUrlNew *new, const StoreKey *key,
+                                 Url *ret);
 static unsigned n_taken; /* so many codes in a row are taken */
-int __wrap_store_url_create_once(StoreSession *session, const Url *url, Slice details,
-                                 const StoreKey *key, Url *ret) {
+int __wrap_store_url_create_once(StoreSession *session, const StoreUrlNew *new, const StoreKey *key,
+                                 Url *ret) {
         if (n_taken > 0) {
                 n_taken--;
                 return STORE_CODE_TAKEN;
         }
-        return __real_store_url_create_once(session, url, details, key, ret);
+        return __real_store_url_create_once(session, new, key, ret);
 }
 
 /* A request on another worker: its own fixture over the same store. */

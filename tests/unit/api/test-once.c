@@ -188,24 +188,24 @@ static void test_answers_outlive_what_they_are_about(void **state) {
 static bool come_first; /* another request with the key is done before this one's change */
 static int pretend;     /* unless 0, the store's answer */
 
-int __real_store_url_create_once(StoreSession *session, const Url *url, Slice details,
-                                 const StoreKey *key, Url *ret);
-int __wrap_store_url_create_once(StoreSession *session, const Url *url, Slice details,
-                                 const StoreKey *key, Url *ret);
-int __wrap_store_url_create_once(StoreSession *session, const Url *url, Slice details,
-                                 const StoreKey *key, Url *ret) {
+int __real_store_url_create_once(StoreSession *session, const StoreUrlNew *new, const StoreKey *key,
+                                 Url *ret);
+int __wrap_store_url_create_once(StoreSession *session, const StoreUrlNew *new, const StoreKey *key,
+                                 Url *ret);
+int __wrap_store_url_create_once(StoreSession *session, const StoreUrlNew *new, const StoreKey *key,
+                                 Url *ret) {
         int r = 0;
 
         if (come_first) {
-                Url first = *url;
+                Url first = *new->url;
+                const StoreUrlNew theirs = {.url = &first, .details = new->details};
 
                 come_first = false;
                 first.code = SLICE("theirs");
-                r = __real_store_url_create_once(session, &first, details, key, ret);
+                r = __real_store_url_create_once(session, &theirs, key, ret);
                 assert_int_equal(r, 0);
         }
-        return pretend != 0 ? pretend
-                            : __real_store_url_create_once(session, url, details, key, ret);
+        return pretend != 0 ? pretend : __real_store_url_create_once(session, new, key, ret);
 }
 
 static void test_another_one_was_first(void **state) {

@@ -54,6 +54,34 @@ static void test_create_twice(void **state) {
         assert_int_equal(api_count(t), 2);
 }
 
+static void test_user_has_enough(void **state) {
+        ApiTest *t = *state;
+
+        api_add_user(t, "ann", "ann@example.com");
+        api_add_user(t, "bob", "bob@example.com");
+        t->context.user_links_max = 2;
+        api_add_url(t, "https://example.com/", 1, NULL);
+        api_add_url(t, "https://example.com/", 1, NULL);
+        api_delete(t, "/urls/1");
+        api_post(t, "/urls", "{\"url\":\"https://example.com/\",\"user_id\":1}");
+        assert_problem(t, 403, "This user may have no more links");
+        assert_int_equal(t->call.n_urls_created, 0);
+        /* What is wrong with the request comes first. */
+        api_post(t, "/urls", "{\"url\":\"example\",\"user_id\":1}");
+        assert_problem(t, 400, BAD_URL);
+        api_post(t, "/urls", "{\"url\":\"https://example.com/\",\"user_id\":9}");
+        assert_problem(t, 404, "User not found");
+        api_add_url(t, "https://example.com/", 2, NULL);
+        api_add_url(t, "https://example.com/", 0, NULL);
+        /* The old one may be used again. */
+        api_put(t, "/urls/1", "{\"is_active\":true,\"url\":\"https://example.org/\"}");
+        assert_int_equal(t->exchange.response.status, 200);
+        /* A token's owner is the user of what it makes. */
+        t->actor = (CallActor){.token_id = 1, .owner = 1, .bound = true};
+        api_post(t, "/urls", "{\"url\":\"https://example.com/\"}");
+        assert_problem(t, 403, "This user may have no more links");
+}
+
 static void test_alias(void **state) {
         static const char *const good[] = {
                         "{\"url\":\"https://x.co/\"}",
@@ -440,14 +468,23 @@ static void test_stats(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                        API_TEST(test_create),         API_TEST(test_create_twice),
-                        API_TEST(test_alias),          API_TEST(test_url_required),
-                        API_TEST(test_url_invalid),    API_TEST(test_title),
-                        API_TEST(test_create_order),   API_TEST(test_reserved_codes_are_not_used),
-                        API_TEST(test_code_length),    API_TEST(test_update),
-                        API_TEST(test_update_time),    API_TEST(test_update_events),
-                        API_TEST(test_update_refused), API_TEST(test_update_order),
-                        API_TEST(test_not_found),      API_TEST(test_delete_once),
+                        API_TEST(test_create),
+                        API_TEST(test_user_has_enough),
+                        API_TEST(test_create_twice),
+                        API_TEST(test_alias),
+                        API_TEST(test_url_required),
+                        API_TEST(test_url_invalid),
+                        API_TEST(test_title),
+                        API_TEST(test_create_order),
+                        API_TEST(test_reserved_codes_are_not_used),
+                        API_TEST(test_code_length),
+                        API_TEST(test_update),
+                        API_TEST(test_update_time),
+                        API_TEST(test_update_events),
+                        API_TEST(test_update_refused),
+                        API_TEST(test_update_order),
+                        API_TEST(test_not_found),
+                        API_TEST(test_delete_once),
                         API_TEST(test_stats),
         };
 

@@ -84,6 +84,7 @@ static void test_defaults(void **state) {
         assert_string_equal(options.limits.misses, "auto");
         assert_string_equal(options.limits.failed_auth, "auto");
         assert_int_equal(options.limits.size, 2 << 20);
+        assert_int_equal(options.limits.links_per_user, 0);
         assert_int_equal(options.log.level, 3);
         config_free(options_table, n_options, &options);
 }

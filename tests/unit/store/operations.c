@@ -55,7 +55,8 @@ static int url_once(StoreSession *session, Arena *arena _unused_) {
         const Url url = {.code = fresh(name), .target = TARGET, .location = TARGET};
         Url made;
 
-        return store_url_create_once(session, &url, S("{}"), &key, &made);
+        return store_url_create_once(session, &(StoreUrlNew){.url = &url, .details = S("{}")}, &key,
+                                     &made);
 }
 
 static int event_once(StoreSession *session, Arena *arena _unused_) {
@@ -156,9 +157,10 @@ static int url_create(StoreSession *session, Arena *arena _unused_) {
                          .location = S("https://y.example/"),
                          .title = S("A title"),
                          .user_id = 1};
+        const StoreUrlNew new = {&url, S("{\"a\":\"b\"}"), .user_max = 1000000};
         Url made;
 
-        return store_url_create(session, &url, S("{\"a\":\"b\"}"), &made);
+        return store_url_create_once(session, &new, NULL, &made);
 }
 
 static int url_get(StoreSession *session, Arena *arena) {

@@ -53,6 +53,8 @@ static const Expected expected[] = {
                 {"WHERE u.code = ?1", "USING INDEX urls_code (code=?)", false},
                 {"FROM urls WHERE code = ?1", "USING INDEX urls_code (code=?)", false},
                 {"FROM urls AS u WHERE is_active = 1", "SCAN u", true},
+                {"FROM urls WHERE user_id = ?1", "USING COVERING INDEX urls_user (user_id=?)",
+                 false},
                 {"FROM urls", BY_ID, false},
                 {"UPDATE urls", BY_ID, false},
                 {"ORDER BY redirects DESC", "USE TEMP B-TREE FOR ORDER BY", true},
@@ -164,7 +166,10 @@ static void use_changes(StoreSession *session, Arena *arena) {
 
         add_user(session, arena, "anna");
         add_url(session, arena, "one");
-        assert_int_equal(store_url_create(session, &taken, S("{}"), &url), STORE_CODE_TAKEN);
+        assert_int_equal(store_url_create_once(session,
+                                               &(StoreUrlNew){&taken, S("{}"), .user_max = 100},
+                                               NULL, &url),
+                         STORE_CODE_TAKEN);
         assert_int_equal(store_users_import(session, &user_row, 1), 0);
         for (unsigned i = 0; i < 2; i++) { /* the second batch moves the first one's row */
                 user_row.user.username = user_row.user.email = i == 0 ? S("p") : S("q");

@@ -36,6 +36,7 @@ static const Expected expected[] = {
                  " AND NOT u.is_active",
                  {"urls_user_inactive"}},
                 {"u.user_id = $5::bigint", {"urls_user"}},
+                {"FROM urls WHERE user_id = $1::bigint", {"Index Only Scan using urls_user"}},
                 {"FROM urls AS u WHERE u.id > $1::bigint AND NOT u.is_active", {"urls_inactive"}},
                 {"FROM urls AS u WHERE u.id > $1::bigint", {"urls_pkey"}},
                 {"JOIN urls AS u ON u.code = w.code", {"urls_code"}},
