@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: MIT
+"""What the fault tests ask of a process under pressure: its descriptors, memory and processor time, and
+whether it answers /health meanwhile."""
+
+import contextlib
+import os
+import socket
+import struct
+import threading
+import time
+
+import harness
+
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def n_descriptors(pid):
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def cpu_seconds(pid, name=None):
+    """Of the process, or of its threads of that name."""
+    total = 0
+    folder = f"/proc/{pid}/task"
+    for thread in os.listdir(folder):
+        with contextlib.suppress(FileNotFoundError), open(f"{folder}/{thread}/stat") as file:
+            comm, _, rest = file.read().partition("(")[2].rpartition(")")
+            fields = rest.split()
+            if name in (None, comm):
+                total += int(fields[11]) + int(fields[12])
+    return total / TICKS
+
+
+def memory(pid, key="Private_Dirty"):
+    """Bytes."""
+    with open(f"/proc/{pid}/smaps_rollup") as file:
+        return [int(line.split()[1]) * 1024 for line in file if line.startswith(key + ":")][0]
+
+
+def connect(port, timeout=15):
+    sock = socket.create_connection(("127.0.0.1", port), timeout * harness.SLOW)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return sock
+
+
+def reset(sock):
+    """Ends it by RST."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    sock.close()
+
+
+def read_answer(sock):
+    """The head of an answer and what came with it; b"": the peer has closed."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        chunk = sock.recv(65536)
+        if not chunk:
+            break
+        data += chunk
+    return data
+
+
+class Health(threading.Thread):
+    """Asks an instance for /health on one connection until it is left; keeps how long each answer took."""
+
+    PAUSE = 0.02  # seconds
+
+    def __init__(self, instance):
+        super().__init__(daemon=True)
+        self.instance = instance
+        self.ended = threading.Event()
+        self.latencies = []
+        self.bad = []  # answers that are not 200, and connections that broke
+
+    def run(self):
+        connection = self.instance.connect()
+        while not self.ended.is_set():
+            start = time.monotonic()
+            try:
+                answer = self.instance.get("/health", connection=connection)
+                if answer.status != 200:
+                    self.bad.append(answer.status)
+            except OSError as error:
+                self.bad.append(repr(error))
+                connection.close()
+                connection = self.instance.connect()
+            self.latencies.append(time.monotonic() - start)
+            self.ended.wait(self.PAUSE)
+        connection.close()
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.ended.set()
+        self.join(30 * harness.SLOW)
+        assert not self.is_alive(), "/health hangs"
