@@ -79,7 +79,8 @@ typedef struct Manager {
         char trouble[SHIPPER_TROUBLE_SIZE]; /* the shipper's, likewise */
         uint64_t trouble_usec;              /* when */
         bool watchdog_held;
-        int page_state; /* of host_page_state(), as last logged */
+        uint64_t n_full, full_usec; /* connections used up: as last logged, and when */
+        int page_state;             /* of host_page_state(), as last logged */
         uint64_t drain_until_usec;
         uint64_t requests_at_status; /* for req/s in STATUS= */
         uint64_t status_usec;
@@ -93,6 +94,9 @@ int manager_check_store(const Options *options); /* --check-config: can URL= be 
 /* Runs until it is told to stop; then drains and takes everything down. */
 int manager_run(Manager *manager);
 void manager_done(Manager *manager);
+
+/* descriptors.c: adjusts max_connections and spill_files to how many files may be open. */
+void manager_divide_descriptors(const Manager *manager, HttpServerOptions *options);
 
 /* settings.c */
 int manager_load_options(const Arguments *arguments, Options *ret, char **ret_error) _must_check_;

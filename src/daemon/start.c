@@ -200,6 +200,7 @@ static int start_server(Manager *manager) {
 
         if (r < 0)
                 return fail(EXIT_CONFIG, "[Server] TrustedProxy=", strerror(-r));
+        manager_divide_descriptors(manager, &options);
         options.trusted = manager->trusted;
         options.n_trusted = manager->n_trusted;
         job_ops(manager, &ops);

@@ -15,6 +15,7 @@
 #define SECOND_TICKS 10u /* ticks of manager_tick() a second */
 #define STUCK_USEC   (5 * USEC_PER_SEC)
 #define TROUBLE_USEC (10 * USEC_PER_SEC) /* between two reasons why visits wait */
+#define FULL_USEC    (600 * USEC_PER_SEC) /* between two words about it */
 #define STATUS_USEC                                                           \
  (5 * USEC_PER_SEC) /* between two figures; a change of state is told at once \
                      */
@@ -94,6 +95,22 @@ static void watch_page(Manager *manager) {
                 log_notice("%s: the host page is in use again", host_page_path(manager->page));
 }
 
+/* Somebody waits in the listen queue: told once, and again when that goes on or comes back later.
+ */
+static void watch_connections(Manager *manager, uint64_t now_usec) {
+        HttpServerStats stats;
+
+        http_server_stats(manager->server, &stats);
+        if (stats.n_full == manager->n_full ||
+            (manager->full_usec > 0 && now_usec - manager->full_usec < FULL_USEC))
+                return;
+        manager->n_full = stats.n_full;
+        manager->full_usec = now_usec;
+        log_warning("all %ju connections are in use: others wait in the listen queue",
+                    (uintmax_t)(stats.n_idle + stats.n_reading + stats.n_waiting + stats.n_writing +
+                                stats.n_closing));
+}
+
 /* The watchdog is fed by sd-event while the loop turns; a worker that hangs in our own code, not in
  * the store's, must starve it. */
 static void watch_workers(Manager *manager, uint64_t now_usec) {
@@ -166,6 +183,7 @@ static void every_second(Manager *manager, uint64_t now_usec) {
         watch_sessions(manager);
         watch_shipper(manager, now_usec);
         watch_page(manager);
+        watch_connections(manager, now_usec);
         watch_workers(manager, now_usec);
         notify_status(manager, now_usec);
 }
@@ -282,6 +300,7 @@ void manager_collect_metrics(Manager *manager) {
         metric_set(manager->metrics, METRIC_CONNS_WRITING, (double)server.n_writing);
         metric_set(manager->metrics, METRIC_CONNS_CLOSING, (double)server.n_closing);
         metric_set(manager->metrics, METRIC_CONNS_ACCEPTED, (double)server.n_accepted);
+        metric_set(manager->metrics, METRIC_CONNS_FULL, (double)server.n_full);
         metric_set(manager->metrics, METRIC_QUEUE_DEPTH,
                    (double)(pool_queue_depth(manager->pool) +
                             pool_queue_depth(manager->importers)));

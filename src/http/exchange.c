@@ -94,6 +94,7 @@ static void spill_free(Exchange *exchange) {
         if (exchange->spill_fd >= 0) {
                 exchange->server->spilled -= exchange->n_body;
                 exchange->spill_fd = fd_close(exchange->spill_fd);
+                exchange->server->n_spills--;
         }
 }
 
@@ -134,13 +135,19 @@ void exchange_free(Exchange *exchange) {
 
 /* The body outgrew memory: everything so far goes into a file without a name. */
 static int spill_open(Exchange *exchange) {
+        HttpServer *server = exchange->server;
         const char *folder = getenv("TMPDIR");
-        int fd = open(folder && *folder ? folder : "/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+        int fd;
+
+        if (server->options.spill_files > 0 && server->n_spills >= server->options.spill_files)
+                return -EMFILE;
+        fd = open(folder && *folder ? folder : "/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 
         if (fd < 0)
                 return -errno;
         exchange->spill_fd = fd;
-        exchange->server->spilled += exchange->body.len;
+        server->n_spills++;
+        server->spilled += exchange->body.len;
         return fd_write_all(fd, exchange->body.data, exchange->body.len);
 }
 

@@ -103,7 +103,9 @@ struct HttpServer {
         uint64_t realtime_usec;    /* CLOCK_REALTIME, of this turn */
         uint64_t id_key, id_count; /* request ids */
         uint64_t spilled;          /* bytes of spilled bodies */
+        size_t n_spills;           /* files that they are in */
         uint64_t n_accepted;
+        uint64_t n_full;
         uint64_t n_out; /* exchanges out */
         uint64_t counts[CONN_STATES];
         ListNode lists[CONN_STATES];

@@ -133,13 +133,18 @@ int http_server_listen(HttpServer *server, int fd) {
         return 0;
 }
 
-/* Out of descriptors or connections: the queue waits in the kernel, nobody spins. */
 static void accepting_set(HttpServer *server, bool on) {
         if (server->accepting == on)
                 return;
         server->accepting = on;
         for (size_t i = 0; i < server->n_listeners; i++)
                 (void)listener_arm(server, i, on);
+}
+
+/* Out of descriptors or connections: the queue waits in the kernel, nobody spins. */
+static void stop_accepting(HttpServer *server) {
+        server->n_full++;
+        accepting_set(server, false);
 }
 
 void server_conn_freed(HttpServer *server) {
@@ -155,7 +160,7 @@ static void accept_all(HttpServer *server, size_t listener) {
 
                 if (list_empty(&server->lists[CONN_FREE]) &&
                     server->n_touched == server->options.max_connections) {
-                        accepting_set(server, false);
+                        stop_accepting(server);
                         return;
                 }
                 fd = accept4(server->listeners[listener].fd, NULL, NULL,
@@ -163,7 +168,7 @@ static void accept_all(HttpServer *server, size_t listener) {
                 if (fd < 0) {
                         if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
                             errno == ENOMEM)
-                                accepting_set(server, false);
+                                stop_accepting(server);
                         return;
                 }
                 server->n_accepted++;
@@ -396,6 +401,7 @@ void http_server_stats(const HttpServer *server, HttpServerStats *ret) {
                         .n_writing = server->counts[CONN_WRITE],
                         .n_closing = server->counts[CONN_LINGER],
                         .n_accepted = server->n_accepted,
+                        .n_full = server->n_full,
         };
 }
 

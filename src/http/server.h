@@ -59,11 +59,13 @@ typedef struct HttpServerOptions {
         const AddressPrefix *trusted; /* peers whose X-Forwarded-For counts (Unix sockets always) */
         size_t n_trusted;
         uint64_t spill_max; /* bytes of bodies in temporary files together; 0: 256 MiB */
+        size_t spill_files; /* and how many of these files; 0: any number */
 } HttpServerOptions;
 
 typedef struct HttpServerStats {
         uint64_t n_idle, n_reading, n_waiting, n_writing, n_closing;
         uint64_t n_accepted;
+        uint64_t n_full; /* how often no connection, or no descriptor, was left for the next one */
 } HttpServerStats;
 
 /* options->trusted must outlive the server or be replaced by http_server_trust(). */

@@ -20,14 +20,16 @@ def n_descriptors(pid):
 
 def cpu_seconds(pid, name=None):
     """Of the process, or of its threads of that name."""
-    total = 0
+    total, n = 0, 0
     folder = f"/proc/{pid}/task"
     for thread in os.listdir(folder):
         with contextlib.suppress(FileNotFoundError), open(f"{folder}/{thread}/stat") as file:
             comm, _, rest = file.read().partition("(")[2].rpartition(")")
             fields = rest.split()
             if name in (None, comm):
+                n += 1
                 total += int(fields[11]) + int(fields[12])
+    assert n, f"no thread {name}"
     return total / TICKS
 
 
