@@ -5,6 +5,7 @@ A promise is an answer that a client has read completely: a 302 (its visit is ke
 write (it is committed). Requests that broke off promise nothing.
 """
 
+import array
 import contextlib
 import fcntl
 import http.client
@@ -47,6 +48,7 @@ class Visitor(threading.Thread):
         self.answered = []  # (request id, time.time() when it was read)
         self.statuses = {}
         self.longest = 0.0  # seconds for a whole batch
+        self.latencies = array.array("f")  # of all batches
         self.broken = 0     # connections that ended otherwise than by a promised close
 
     def batch(self):
@@ -98,7 +100,8 @@ class Visitor(threading.Thread):
                         sock.sendall(data)
                         if not self.read_batch(sock, ids):
                             break
-                        self.longest = max(self.longest, time.monotonic() - start)
+                        self.latencies.append(time.monotonic() - start)
+                        self.longest = max(self.longest, self.latencies[-1])
                         if self.load.pause:
                             self.load.ended.wait(self.load.pause)
             except OSError:
