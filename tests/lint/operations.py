@@ -21,7 +21,8 @@ from runbook import ALERTS, CODE, rules
 NAMES = ("alert-pipeline", "api", "architecture", "bottleneck-report", "capacity-plan", "chaos-engineering", "decision-log",
          "deployment", "environment-variables", "failure-modes", "incident-diagnosis", "runbook", "troubleshooting")
 # Where the options of a script are read, if not in itself.
-OPTIONS = {"script/load": "tests/load/load.py", "script/chaos": "tests/chaos/chaos.py"}
+OPTIONS = {"script/load": "tests/load/load.py", "script/chaos": "tests/chaos/chaos.py",
+           "script/faults": "tests/fault/table.py"}
 SCRIPT = re.compile(r"(?:^|[\s(])(script/[a-z]+)(?![\w.])((?: +[^\s|;&#<>`]+)*)", re.MULTILINE)
 SOURCE = re.compile(r"`(?:script|tests)/|\bcomputed\b|\bassumed\b|\bdesign\b")
 MESSAGE = re.compile(r"\b(?:shortenerd|shortener-alertd)\[\d+\]: (.*)")

@@ -45,6 +45,18 @@ class Lints(unittest.TestCase):
         for finding in findings:
             self.assertIn(finding, output)
 
+    def test_faults(self):
+        tree = {
+            "tests/fault/table.py": 'UNITS = {"memory": ()}\nROWS = (("memory", "", ""), ("kill", "", ""))\n',
+            "tests/fault/kill.py": "",
+            "tests/fault/CMakeLists.txt": "shortener_fault_test(kill)\n",
+        }
+        self.good("faults", tree)
+        self.bad("faults", {**tree, "tests/fault/new.py": ""}, "no row for new.py")
+        self.bad("faults", {**tree, "tests/fault/CMakeLists.txt": ""}, "no shortener_fault_test(kill)")
+        del tree["tests/fault/kill.py"]
+        self.bad("faults", tree, "there is no tests/fault/kill.py")
+
     def test_layers(self):
         tree = {
             "src/CMakeLists.txt": ORDER,
