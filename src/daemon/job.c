@@ -130,6 +130,10 @@ static void reject(Job *job) {
         http_exchange_done(job->exchange);
 }
 
+static Pool *pool_of(const Job *job) {
+        return is_import(job) ? job->manager->importers : job->manager->pool;
+}
+
 static void send_call(Job *job) {
         Manager *manager = job->manager;
 
@@ -142,7 +146,7 @@ static void send_call(Job *job) {
                         .deadline_usec = job->deadline_usec,
                         .now_usec = clock_realtime_usec(),
         };
-        if (pool_push(is_import(job) ? manager->importers : manager->pool, &job->call) < 0) {
+        if (pool_push(pool_of(job), &job->call) < 0) {
                 reject(job);
                 return;
         }
@@ -167,9 +171,16 @@ static uint64_t visits_wait(Job *job) {
 }
 
 static void begin_call(Job *job) {
-        uint64_t wait = visits_wait(job);
         Manager *manager = job->manager;
+        uint64_t wait;
 
+        /* What is refused is refused before it waits for visits. */
+        job->call.deadline_usec = job->deadline_usec;
+        if (!pool_takes(pool_of(job), &job->call)) {
+                reject(job);
+                return;
+        }
+        wait = visits_wait(job);
         if (wait == 0) {
                 send_call(job);
                 return;

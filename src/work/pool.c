@@ -26,6 +26,10 @@
 #define ROOM_USEC    (250 * USEC_PER_MSEC) /* from one look for a connection to the next */
 #define CONNECT_USEC USEC_PER_SEC
 
+/* The mean duration of a call follows this many of them: some that took long, since the store stood
+ * still for a moment, say nothing of the others. */
+#define MEAN_CALLS 256u
+
 typedef struct Worker {
         Pool *pool;
         Thread *thread;
@@ -43,6 +47,7 @@ struct Pool {
         Outbox *done;
         uint32_t stop; /* atomic, futex */
         unsigned n_workers;
+        atomic_uint_fast64_t mean_usec_calls; /* MEAN_CALLS times the mean duration of a call */
         Worker workers[];
 };
 
@@ -152,6 +157,16 @@ static void await_connection(Worker *worker) {
         while (lacks_connection(worker, clock_monotonic_usec() + CONNECT_USEC));
 }
 
+/* ---- one call after another ---- */
+
+/* Workers that do this at once may lose one of theirs. */
+static void note_duration(Pool *pool, uint64_t usec) {
+        uint64_t mean = atomic_load_explicit(&pool->mean_usec_calls, memory_order_relaxed);
+
+        atomic_store_explicit(&pool->mean_usec_calls, mean - mean / MEAN_CALLS + usec,
+                              memory_order_relaxed);
+}
+
 static void worker_run(void *userdata) {
         Worker *worker = userdata;
         Pool *pool = worker->pool;
@@ -159,9 +174,10 @@ static void worker_run(void *userdata) {
 
         while ((node = inbox_take(pool->inbox, 0))) {
                 Call *call = LIST_ENTRY(node, Call, node);
+                uint64_t since = clock_monotonic_usec();
                 StoreSession *session;
 
-                atomic_store(&worker->busy_since, clock_monotonic_usec());
+                atomic_store(&worker->busy_since, since);
                 if (lacks_connection(worker, call->deadline_usec)) {
                         atomic_store(&worker->busy_since, 0);
                         inbox_return(pool->inbox, node);
@@ -172,6 +188,7 @@ static void worker_run(void *userdata) {
                 session = atomic_load(&worker->session);
                 atomic_store(&worker->connected, session && store_session_is_connected(session));
                 atomic_store(&worker->busy_since, 0);
+                note_duration(pool, clock_monotonic_usec() - since);
                 outbox_push(pool->done, &call->node);
         }
 }
@@ -235,8 +252,23 @@ Pool *pool_free(Pool *pool) {
         return NULL;
 }
 
+/* How long a call would wait that came now. */
+static uint64_t expected_wait(const Pool *pool) {
+        uint64_t mean = atomic_load_explicit(&pool->mean_usec_calls, memory_order_relaxed);
+
+        return inbox_length(pool->inbox) * (mean / MEAN_CALLS) / pool->n_workers;
+}
+
+/* Rather refused now than at its deadline, when a worker has perhaps begun it for nothing. */
+bool pool_takes(const Pool *pool, const Call *call) {
+        uint64_t now = clock_monotonic_usec(),
+                 left = call->deadline_usec - MIN(call->deadline_usec, now);
+
+        return expected_wait(pool) <= left / 2;
+}
+
 int pool_push(Pool *pool, Call *call) {
-        return inbox_push(pool->inbox, &call->node);
+        return pool_takes(pool, call) ? inbox_push(pool->inbox, &call->node) : -ENOBUFS;
 }
 
 size_t pool_queue_depth(const Pool *pool) {

@@ -32,7 +32,10 @@ int pool_new(const PoolOptions *options, Store *store, HostPage *page, HostSlot 
 Pool *pool_free(Pool *pool);
 DEFINE_CLEANUP(Pool, pool_free)
 
-/* -ENOBUFS: the queue is full. */
+/* Will the call be begun before half of the time until its deadline is over? As far as the mean
+ * duration of the last calls tells. Of the call only the deadline is looked at. */
+bool pool_takes(const Pool *pool, const Call *call);
+/* -ENOBUFS: the queue is full, or the call is not taken. */
 int pool_push(Pool *pool, Call *call) _must_check_;
 size_t pool_queue_depth(const Pool *pool);
 

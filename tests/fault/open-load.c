@@ -155,6 +155,8 @@ static void receive(Connection *connection, bool again) {
         now = clock_monotonic_usec();
         statuses[status]++;
         add(status < 400 || status == 404 ? &taken : &refused, now - connection->due_usec);
+        if (memmem(connection->answer, connection->len, "\r\nConnection: close", 19))
+                reopen(connection);
         set_idle(connection);
         if (again) {
                 n_idle--;

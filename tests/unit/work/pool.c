@@ -187,6 +187,40 @@ static void test_full_queue_and_stuck_worker(void **state) {
         }
 }
 
+static int handler_slow(Call *call) {
+        (void)usleep(5000);
+        call->exchange->response.status = 200;
+        return 0;
+}
+
+/* Once calls are known to take 5 ms, two workers begin no more than ten of them in 25 ms. */
+static void test_what_would_wait_too_long_is_refused(void **state) {
+        const PoolOptions options = {.n_workers = 2, .queue_max = 1000};
+        Fixture *fixture = *state;
+        enum { N = 400 };
+        Request *requests[N];
+        size_t n_taken = 0;
+
+        fixture->pool = pool_free(fixture->pool);
+        assert_int_equal(pool_new(&options, fixture->store, NULL, NULL, fixture->done,
+                                  &fixture->pool),
+                         0);
+        for (size_t i = 0; i < N; i++) {
+                requests[i] = request_new(handler_slow, 600 * USEC_PER_SEC);
+                assert_int_equal(pool_push(fixture->pool, &requests[i]->call), 0);
+        }
+        wait_back(fixture, N);
+        for (size_t i = 0; i < N; i++) {
+                requests[i]->call.deadline_usec = clock_monotonic_usec() + 50000;
+                if (pool_push(fixture->pool, &requests[i]->call) == 0)
+                        n_taken++;
+        }
+        wait_back(fixture, n_taken);
+        assert_in_range(n_taken, 5, 40); /* an empty queue again takes all */
+        for (size_t i = 0; i < N; i++)
+                request_free(requests[i]);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                         cmocka_unit_test_setup_teardown(test_answers, setup, teardown),
@@ -195,6 +229,8 @@ int main(void) {
                                                         teardown),
                         cmocka_unit_test_setup_teardown(test_full_queue_and_stuck_worker, setup,
                                                         teardown),
+                        cmocka_unit_test_setup_teardown(test_what_would_wait_too_long_is_refused,
+                                                        setup, teardown),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
