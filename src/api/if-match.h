@@ -12,8 +12,8 @@
 
 #define ENTITY_TAG_SIZE 34u /* characters: 128 bits in hexadecimal, and the quotes */
 
-/* Not terminated. -ENOMEM: libcrypto has none. */
-int entity_tag(Slice representation, char ret[ENTITY_TAG_SIZE]) _must_check_;
+/* Not terminated. */
+void entity_tag(Slice representation, char ret[ENTITY_TAG_SIZE]);
 
 /* Does If-None-Match name this tag, or "*"? Weak comparison. A field that is no list of tags, or
  * was sent twice, is as none: the whole answer is never wrong. */

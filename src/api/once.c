@@ -35,7 +35,10 @@ static int make_name(Call *call, Slice field, uint8_t ret[STORE_KEY_SIZE]) {
                                   (long long)call->actor.token_id, call->route->name,
                                   SLICE_ARG(field));
 
-        return name.data ? token_digest(name, ret) : -ENOMEM;
+        if (!name.data)
+                return -ENOMEM;
+        token_digest(name, ret);
+        return 0;
 }
 
 static int make_answer(void *userdata, const void *row, StoreAnswer *ret) {
@@ -83,9 +86,8 @@ int once_begin(Call *call, Once *once, const StoreKey **ret) {
         once->key.expires_sec = once->key.now_sec + ONCE_KEEP_SEC;
         once->key.answer = make_answer;
         once->key.userdata = once;
+        token_digest(request->body, once->key.request);
         r = make_name(call, field, once->key.name);
-        if (r == 0)
-                r = token_digest(request->body, once->key.request);
         if (r == 0)
                 r = replay(call, once, &answered);
         if (r < 0 || answered)

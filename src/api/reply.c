@@ -115,14 +115,11 @@ void reply_show_event(Buffer *out, const void *event) {
 int reply_shown(Call *call, int status, bool has_tag) {
         HttpResponse *response = &call->exchange->response;
         char tag[ENTITY_TAG_SIZE];
-        int r;
 
         if (response->body.failed)
                 return -ENOMEM;
         if (has_tag) {
-                r = entity_tag(buffer_slice(&response->body), tag);
-                if (r < 0)
-                        return r;
+                entity_tag(buffer_slice(&response->body), tag);
                 http_response_field(response, "ETag", slice_make(tag, sizeof tag));
                 if (call->route->method == HTTP_GET &&
                     entity_tag_is_known(&call->exchange->request, tag)) {

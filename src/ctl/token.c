@@ -138,9 +138,8 @@ int verb_token_create(Ctl *ctl) {
         if (r != EXIT_DONE)
                 return r;
         token_make(text);
-        r = token_digest(slice_make(text, sizeof text), token.digest);
-        if (r == 0)
-                r = store_token_create(ctl->session, &token, &token.id);
+        token_digest(slice_make(text, sizeof text), token.digest);
+        r = store_token_create(ctl->session, &token, &token.id);
         if (r == STORE_NO_USER) {
                 ctl_error(command_value(&ctl->command, "user"), "User not found");
                 return EXIT_FAILED;

@@ -92,7 +92,6 @@ bool manager_admits(Manager *manager, HttpExchange *exchange, const HttpRoute *r
                         challenge(exchange);
                 return false;
         }
-        if (token_digest(text, digest) < 0)
-                return front_limit_take(front, exchange, budget, NULL);
+        token_digest(text, digest);
         return front_limit_take(front, exchange, budget, digest);
 }

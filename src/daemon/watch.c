@@ -14,7 +14,7 @@
 
 #define SECOND_TICKS 10u /* ticks of manager_tick() a second */
 #define STUCK_USEC   (5 * USEC_PER_SEC)
-#define TROUBLE_USEC (10 * USEC_PER_SEC) /* between two reasons why visits wait */
+#define TROUBLE_USEC (10 * USEC_PER_SEC)  /* between two reasons why visits wait */
 #define FULL_USEC    (600 * USEC_PER_SEC) /* between two words about it */
 #define STATUS_USEC                                                           \
  (5 * USEC_PER_SEC) /* between two figures; a change of state is told at once \

@@ -160,6 +160,8 @@ static void warm_up(Warmer *warmer) {
                 if (r < 0)
                         futex_sleep(&warmer->stop, 0, 10 * STEP_USEC);
         }
+        free(warmer->generations); /* half a MiB for nothing from now on */
+        warmer->generations = NULL;
         atomic_store(&warmer->done, true);
 }
 

@@ -80,7 +80,7 @@ static void test_digest(void **state) {
         uint8_t digest[TOKEN_DIGEST_SIZE];
 
         (void)state;
-        assert_int_equal(token_digest(SLICE("abc"), digest), 0);
+        token_digest(SLICE("abc"), digest);
         assert_memory_equal(digest, abc, sizeof abc);
         assert_true(token_digest_equal(digest, abc));
         for (size_t i = 0; i < sizeof digest; i++) {
@@ -99,11 +99,11 @@ static void test_secret_is_not_branched_on(void **state) {
 
         (void)state;
         token_make(field + 7);
-        assert_int_equal(token_digest(slice_make(field + 7, TOKEN_SIZE), kept), 0);
+        token_digest(slice_make(field + 7, TOKEN_SIZE), kept);
         (void)VALGRIND_MAKE_MEM_UNDEFINED(field + 7 + 4, TOKEN_SIZE - 4);
         found = token_of_field(slice_make(field, 7 + TOKEN_SIZE), &text);
         assert_true(found);
-        assert_int_equal(token_digest(text, digest), 0);
+        token_digest(text, digest);
         equal = token_digest_equal(digest, kept);
         (void)VALGRIND_MAKE_MEM_DEFINED(&equal, sizeof equal);
         (void)VALGRIND_MAKE_MEM_DEFINED(field, sizeof field);
