@@ -43,7 +43,7 @@ static const char *service_user(const Ctl *ctl) {
 
 static int as_postgres(const char *const *words, Buffer *out) {
         /* From /, because postgres may not read the folder that root is in. */
-        const char *argv[16] = {"runuser", "-u", "postgres", "--", "env", "-C", "/"};
+        const char *argv[20] = {"runuser", "-u", "postgres", "--", "env", "-C", "/"};
         size_t n = 7;
         int r;
 
@@ -72,7 +72,7 @@ static int failed(const char *user, const char *database) {
         ctl_error(LOCAL,
                   "role %s and database %s cannot be made by way of the account postgres; is "
                   "postgresql installed and running? Its administrator can make them: "
-                  "createuser %s && createdb -O %s %s",
+                  "createuser %s && createdb -E UTF8 -T template0 --locale=C -O %s %s",
                   user, database, user, user, database);
         return EXIT_AGAIN;
 }
@@ -97,8 +97,10 @@ int role_make(const Ctl *ctl) {
                        database);
         if (exists(query, &there) != 0)
                 return failed(user, database);
-        if (!there &&
-            as_postgres((const char *[]){"createdb", "-O", user, database, NULL}, NULL) != 0)
+        /* Whatever the server's own encoding is; the C locale goes with any. */
+        if (!there && as_postgres((const char *[]){"createdb", "-E", "UTF8", "-T", "template0",
+                                                   "--locale=C", "-O", user, database, NULL},
+                                  NULL) != 0)
                 return failed(user, database);
         return EXIT_DONE;
 }

@@ -34,7 +34,7 @@ typedef enum StoreResult {
         STORE_CODE_TAKEN = 6, /* make another code and call again */
         STORE_NOT_EMPTY = 7,  /* a load was asked for and rows exist */
         STORE_REFUSED = 8,    /* the database refused a row for what is in it */
-        STORE_BAD_SCHEMA = 9, /* another program's, or newer than ours: see store_schema() */
+        STORE_BAD_SCHEMA = 9, /* another program's, newer than ours, or not of UTF-8 */
         STORE_UNMET = 10,     /* the change's StoreCondition does not hold */
         STORE_KEY_USED = 11,  /* it was done already: store_key_find() has the answer */
         STORE_KEY_OTHER = 12, /* the key is remembered, with another request */

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """The sessions that instances keep with PostgreSQL: how many there are, what the metric says, and what
-doctor makes of the connections that the server takes."""
+doctor makes of the connections that the server takes; and databases and servers that do not want us."""
 
 import json
 import os
@@ -212,6 +212,28 @@ class Refused(unittest.TestCase):
                   " pg_stat_activity WHERE usename = 'clerk'",
                   'too many connections for database "refused": raise max_connections',
                   "ALTER DATABASE refused CONNECTION LIMIT -1")
+
+
+class Encoding(unittest.TestCase):
+    """Only UTF8 keeps what links and titles are made of."""
+
+    def test_others_are_refused(self):
+        with postgres.Postgres() as server:
+            for encoding in "LATIN1", "SQL_ASCII":
+                with self.subTest(encoding), harness.Service() as service:
+                    name = encoding.lower()
+                    server.psql(f"CREATE DATABASE {name} ENCODING '{encoding}' TEMPLATE template0 LOCALE 'C'")
+                    service.url = server.url(name)
+                    expected = f"encoding is {encoding}, not UTF8: make one with CREATE DATABASE"
+                    for verb in "init", "migrate", "status":
+                        done = service.ctl("db", verb, check=False)
+                        self.assertEqual(done.returncode, 78, done)
+                        self.assertIn(expected, done.stderr)
+                    self.assertEqual(server.psql("SELECT to_regclass('urls') IS NULL", name), "t")
+                    one = service.instance("1")
+                    one.start(wait=False)
+                    self.assertEqual(one.process.wait(30), 78)
+                    self.assertIn(expected, one.log())
 
 
 if __name__ == "__main__":

@@ -220,7 +220,7 @@ class Role(Case):
     def test_what_is_missing_is_made(self):
         ask_role = AS_POSTGRES + "psql -XAtq -d postgres -c SELECT 1 FROM pg_roles WHERE rolname = 'nobody'"
         ask_database = AS_POSTGRES + "psql -XAtq -d postgres -c SELECT 1 FROM pg_database WHERE datname = 'links'"
-        make_role, make_database = AS_POSTGRES + "createuser nobody", AS_POSTGRES + "createdb -O nobody links"
+        make_role, make_database = AS_POSTGRES + "createuser nobody", AS_POSTGRES + "createdb -E UTF8 -T template0 --locale=C -O nobody links"
         self.assertEqual(self.init()[1], [ask_role, make_role, ask_database, make_database])
         self.write("role", "1\n")
         self.assertEqual(self.init()[1], [ask_role, ask_database, make_database])
@@ -237,7 +237,7 @@ class Role(Case):
         self.write("broken", "")
         text, calls = self.init()
         self.assertEqual(len(calls), 1)
-        self.assertIn("createuser nobody && createdb -O nobody links", text)
+        self.assertIn("createuser nobody && createdb -E UTF8 -T template0 --locale=C -O nobody links", text)
 
 
 if __name__ == "__main__":

@@ -40,6 +40,26 @@ static int check_known(PgSession *s, int64_t version) {
         return STORE_BAD_SCHEMA;
 }
 
+/* Texts are UTF-8; another encoding cannot keep them all, or (SQL_ASCII) checks and sorts nothing.
+ */
+static int check_encoding(PgSession *s) {
+        _cleanup_(pg_clear_p) PGresult *result = NULL;
+        Slice encoding;
+        int r;
+
+        r = pg_run(s, STMT_NONE, "SELECT current_setting('server_encoding')", NULL, &result);
+        if (r < 0)
+                return r;
+        encoding = pg_text(result, 0, 0);
+        if (slice_equal(encoding, SLICE("UTF8")))
+                return 0;
+        store_session_set_error(&s->session,
+                                "the database's encoding is %.*s, not UTF8: make one with CREATE "
+                                "DATABASE ... ENCODING 'UTF8' TEMPLATE template0",
+                                (int)encoding.len, encoding.data);
+        return STORE_BAD_SCHEMA;
+}
+
 static int note_version(PgSession *s, const SchemaMigration *migration) {
         static const char sql[] = "INSERT INTO schema_versions (version, name)"
                                   " VALUES ($1::integer, $2::text)";
@@ -62,8 +82,10 @@ static int apply_next(PgSession *s, int *ret_n) {
         r = pg_run(s, STMT_NONE, "SELECT pg_advisory_xact_lock(hashtext('shortener schema'))", NULL,
                    NULL);
         if (r == 0)
+                r = check_encoding(s);
+        if (r == 0)
                 r = get_version(s, &version);
-        if (r < 0)
+        if (r != 0)
                 return r;
         r = check_known(s, version);
         *ret_n = 0;
@@ -89,8 +111,10 @@ int pg_schema(StoreSession *session, StoreSchema *ret) {
 
         r = pg_ready(s);
         if (r == 0)
+                r = check_encoding(s);
+        if (r == 0)
                 r = get_version(s, &version);
-        if (r < 0)
+        if (r != 0)
                 return r;
         *ret = (StoreSchema){(int)version, (int)series_of(s)->n, series_of(s)->oldest};
         return 0;
