@@ -78,7 +78,7 @@ class Hosts(unittest.TestCase):
 
     def test_an_edit_by_hand(self):
         url = self.cached(self.b)
-        self.server.psql(f"UPDATE urls SET target = 'https://example.com/hand', location = NULL WHERE id = {url['id']}",
+        self.server.psql(f"UPDATE urls SET target = 'https://example.com/hand' WHERE id = {url['id']}",
                          self.database)
         self.seen_after(self.b, url, "https://example.com/hand")
         self.seen_after(self.a, url, "https://example.com/hand")
@@ -170,7 +170,7 @@ class Hosts(unittest.TestCase):
             instance.signal(signal.SIGSTOP)
         self.server.stop()
         self.server.start()
-        self.server.psql(f"UPDATE urls SET target = 'https://example.com/back', location = NULL WHERE id = {url['id']}",
+        self.server.psql(f"UPDATE urls SET target = 'https://example.com/back' WHERE id = {url['id']}",
                          self.database)
         for instance in (self.a, self.b):
             instance.signal(signal.SIGCONT)

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "model/target.h"
 #include "store/postgres/session.h"
 
 #define FETCH_ROWS "1000"
@@ -161,6 +162,26 @@ int pg_url_list(StoreSession *session, Arena *arena, const StoreQuery *query, Ur
 
 #define LOCATION "coalesce(u.location, u.target)"
 
+static bool is_printable(Slice text) {
+        for (size_t i = 0; i < text.len; i++)
+                if (text.data[i] < '!' || text.data[i] > '~')
+                        return false;
+        return true;
+}
+
+/* A target that was written past the program (psql) may be one that has another location.
+ * STORE_REFUSED: it is none. */
+static int location_of(Arena *arena, Slice text, Slice *ret) {
+        int r;
+
+        if (LIKELY(is_printable(text))) {
+                *ret = arena_dup(arena, text);
+                return ret->data ? 0 : -ENOMEM;
+        }
+        r = target_parse_credentials(arena, text, ret);
+        return r == -EINVAL ? STORE_REFUSED : r;
+}
+
 /* All codes in one array; what no code can be stands there as an empty text, which none is. */
 static void put_codes(Buffer *buffer, const Link *links, size_t n) {
         pg_array(buffer, PG_TEXT, n);
@@ -171,14 +192,15 @@ static void put_codes(Buffer *buffer, const Link *links, size_t n) {
 static int fill_links(const PGresult *result, Arena *arena, Link *links, size_t n) {
         for (int row = 0; row < PQntuples(result); row++) {
                 int64_t i = pg_number(result, row, 0) - 1;
-                Slice location = arena_dup(arena, pg_text(result, row, 3));
+                Slice location = SLICE_NONE;
+                int r = location_of(arena, pg_text(result, row, 3), &location);
 
                 CHECK(i >= 0 && (size_t)i < n);
-                if (!location.data)
-                        return -ENOMEM;
+                if (r < 0)
+                        return r;
                 links[i].id = pg_number(result, row, 1);
-                links[i].is_active = pg_number(result, row, 2) != 0;
-                links[i].location = location;
+                links[i].is_active = r == 0 && pg_number(result, row, 2) != 0;
+                links[i].location = r == 0 ? location : SLICE("");
         }
         return 0;
 }
@@ -222,6 +244,8 @@ static int visit(Walk *walk, const PGresult *result, int row) {
                            .location = pg_text(result, row, 2),
                            .is_active = true};
 
+        if (!is_printable(link.location))
+                return 0; /* a lookup makes its location */
         walk->room--;
         return walk->each(walk->userdata, &link) != 0 || walk->room <= 0;
 }

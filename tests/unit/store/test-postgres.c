@@ -334,6 +334,48 @@ static void test_timelines(void **state) {
         assert_int_equal(rmdir(folder), 0);
 }
 
+/* ---- edits by psql ---- */
+
+static void assert_location(const Fixture *f, const char *expected) {
+        Link link = {.code = S("abc")};
+        Arena arena;
+
+        arena_init(&arena, 0);
+        assert_int_equal(store_urls_by_codes(f->session, &arena, &link, 1), 0);
+        assert_int_equal(link.is_active, expected != NULL);
+        if (expected)
+                assert_true(slice_equal(link.location, slice_from_string(expected)));
+        arena_done(&arena);
+}
+
+/* The location of an old target goes with it. */
+static void test_target_edited_past_the_program(void **state) {
+        Fixture *f = *state;
+        const Url url = {.code = S("abc"),
+                         .target = S("http://\303\251.example/"),
+                         .location = S("http://xn--9ca.example/")};
+        const StoreUrlChange change = {.has_target = true,
+                                       .target = S("http://\303\211.example/"),
+                                       .location = S("http://xn--9ca.example/"),
+                                       .target_details = S("{}")};
+        Url made;
+
+        assert_int_equal(store_url_create(f->session, &url, S("{}"), &made), 0);
+        assert_location(f, "http://xn--9ca.example/");
+        assert_int_equal(store_url_update(f->session, &f->arena, made.id, &change, &made), 0);
+        assert_location(f, "http://xn--9ca.example/");
+        sql(f, "UPDATE urls SET location = 'http://own.example/', target = 'http://own.example/?'");
+        assert_location(f, "http://own.example/");
+        sql(f, "UPDATE urls SET target = 'https://example.com/psql'");
+        assert_location(f, "https://example.com/psql");
+        sql(f, "UPDATE urls SET target = 'http://\303\274.example/'");
+        assert_location(f, "http://xn--tda.example/");
+        sql(f, "UPDATE urls SET target = E'http://example.com/\\r\\nX: y'");
+        assert_location(f, NULL);
+        sql(f, "UPDATE urls SET target = 'https://example.com/', title = 'kept'");
+        assert_location(f, "https://example.com/");
+}
+
 /* ---- URLs and secrets ---- */
 
 static void test_urls(void **state _unused_) {
@@ -448,6 +490,7 @@ int main(void) {
                         PG_TEST(test_of_several_hosts_the_one_that_answers),
                         PG_TEST(test_server_turns_read_only),
                         PG_TEST(test_timelines),
+                        PG_TEST(test_target_edited_past_the_program),
                         PG_TEST(test_urls),
                         PG_TEST(test_key_of_another_host),
                         PG_TEST(test_password_from_a_file),
