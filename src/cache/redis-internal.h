@@ -50,5 +50,8 @@ int redis_send(const Redis *redis, uint64_t until_usec) _must_check_;
 int redis_reply(Redis *redis, uint64_t until_usec, redisReply **ret) _must_check_;
 /* Reads replies until n are owed; what the server refused is counted. */
 int redis_take(Redis *redis, unsigned n, uint64_t until_usec) _must_check_;
+/* Sends what was appended and waits for the reply to the last command, the timeout at most. NULL:
+ * there is none, and the connection is lost. r: of redis_append(). */
+redisReply *redis_ask(Redis *redis, int r);
 /* The result of these as text. */
 const char *redis_failure(const Redis *redis, int r);

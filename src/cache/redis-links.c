@@ -59,26 +59,6 @@ static int take_values(Redis *redis, Arena *arena, const redisReply *reply, Link
         return n_found;
 }
 
-/* Sends what was appended and waits for the reply to the last command; NULL: there is none. */
-static redisReply *ask(Redis *redis, int r) {
-        uint64_t start = clock_monotonic_usec(), until = start + redis->timeout_usec;
-        redisReply *reply = NULL;
-
-        if (r == 0)
-                r = redis_send(redis, until);
-        if (r == 0)
-                r = redis_take(redis, 1, until);
-        if (r == 0)
-                r = redis_reply(redis, until, &reply);
-        atomic_store_explicit(&redis->latency_usec, clock_monotonic_usec() - start,
-                              memory_order_relaxed);
-        if (r < 0)
-                redis_lose(redis, redis_failure(redis, r), true);
-        else
-                redis->n_lost_asking = 0;
-        return reply;
-}
-
 int redis_get(Redis *redis, Arena *arena, Link *const *links, size_t n) {
         redisReply *reply;
         int r = 0;
@@ -86,7 +66,7 @@ int redis_get(Redis *redis, Arena *arena, Link *const *links, size_t n) {
         CHECK(n <= REDIS_BATCH_MAX);
         if (!redis->up)
                 return -EHOSTDOWN;
-        reply = ask(redis, append_question(redis, links, n));
+        reply = redis_ask(redis, append_question(redis, links, n));
         if (!reply)
                 return -EHOSTDOWN;
         if (reply->type == REDIS_REPLY_ARRAY && reply->elements == n)
@@ -177,7 +157,7 @@ int redis_claim(Redis *redis, const char *name, const char *owner, uint64_t usec
                 return -EHOSTDOWN;
         /* A code has no blank: the name is no link's key. */
         (void)snprintf(key, sizeof key, REDIS_KEY_PREFIX " %s", name);
-        reply = ask(redis, redis_append(redis, (int)ELEMENTSOF(argv), argv, lens));
+        reply = redis_ask(redis, redis_append(redis, (int)ELEMENTSOF(argv), argv, lens));
         if (!reply)
                 return -EHOSTDOWN;
         if (reply->type == REDIS_REPLY_ERROR)
@@ -195,7 +175,7 @@ int redis_version(Redis *redis, unsigned *ret_major, unsigned *ret_minor) {
 
         if (!redis->up)
                 return -EHOSTDOWN;
-        reply = ask(redis, redis_append_words(redis, "INFO", "server"));
+        reply = redis_ask(redis, redis_append_words(redis, "INFO", "server"));
         if (!reply)
                 return -EHOSTDOWN;
         line = reply->str ? strstr(reply->str, "redis_version:") : NULL;

@@ -144,6 +144,25 @@ int redis_take(Redis *redis, unsigned n, uint64_t until_usec) {
         return 0;
 }
 
+redisReply *redis_ask(Redis *redis, int r) {
+        uint64_t start = clock_monotonic_usec(), until = start + redis->timeout_usec;
+        redisReply *reply = NULL;
+
+        if (r == 0)
+                r = redis_send(redis, until);
+        if (r == 0)
+                r = redis_take(redis, 1, until);
+        if (r == 0)
+                r = redis_reply(redis, until, &reply);
+        atomic_store_explicit(&redis->latency_usec, clock_monotonic_usec() - start,
+                              memory_order_relaxed);
+        if (r < 0)
+                redis_lose(redis, redis_failure(redis, r), true);
+        else
+                redis->n_lost_asking = 0;
+        return reply;
+}
+
 int redis_append(Redis *redis, int argc, const char **argv, const size_t *lens) {
         if (redisAppendCommandArgv(redis->context, argc, argv, lens) != REDIS_OK)
                 return -ENOMEM;

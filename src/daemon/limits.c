@@ -37,15 +37,36 @@ static int find_rate(const Setting *setting, bool open, LimitRate *ret) {
         return limit_rate_parse(slice_from_string(text), ret);
 }
 
+/* With a connection of its own: the resolver's and the warmer's are theirs. */
+static int open_share(Manager *manager) {
+        _cleanup_free_ char *password = NULL;
+        RedisOptions options = {
+                        .place = manager->options.cache.redis,
+                        .timeout_usec = manager->options.cache.redis_timeout_usec,
+        };
+        Redis *redis;
+        int r;
+
+        if (!*options.place)
+                return 0;
+        r = redis_password(&password);
+        options.password = password;
+        if (r == 0)
+                r = redis_new(&options, &redis);
+        return r < 0 ? r : limit_share_new(manager->limiter, redis, &manager->limit_share);
+}
+
 /* The memory is only taken once something is limited; then it stays. */
 static int open_limiter(Manager *manager) {
         _cleanup_free_ char *path = NULL;
+        int r;
 
         if (manager->limiter)
                 return 0;
         if (asprintf(&path, "%s/limits", manager->runtime_directory) < 0)
                 return -ENOMEM;
-        return limiter_new(manager->options.limits.size, path, &manager->limiter);
+        r = limiter_new(manager->options.limits.size, path, &manager->limiter);
+        return r < 0 ? r : open_share(manager);
 }
 
 int manager_apply_limits(Manager *manager) {
@@ -76,6 +97,7 @@ void manager_collect_limits(Manager *manager) {
                         [LIMIT_MISSES] = METRIC_LIMITED_MISSES,
                         [LIMIT_FAILED_AUTH] = METRIC_LIMITED_AUTH,
         };
+        LimitShareStats share = {.up = false};
         LimitStats stats;
 
         if (!manager->limiter)
@@ -85,4 +107,11 @@ void manager_collect_limits(Manager *manager) {
                 metric_set(manager->metrics, metrics[i], (double)stats.n_refused[i]);
         metric_set(manager->metrics, METRIC_LIMIT_EVICTIONS, (double)stats.n_evicted);
         metric_set(manager->metrics, METRIC_LIMIT_BYTES, (double)stats.n_bytes);
+        if (manager->limit_share)
+                limit_share_stats(manager->limit_share, &share);
+        metric_set(manager->metrics, METRIC_LIMITS_SHARED, share.up ? 1 : 0);
+        metric_set(manager->metrics, METRIC_LIMITS_TOLD, (double)share.n_told);
+        metric_set(manager->metrics, METRIC_LIMITS_UNTOLD, (double)share.n_untold);
+        metric_set(manager->metrics, METRIC_LIMITS_HEARD, (double)share.n_heard);
+        metric_set(manager->metrics, METRIC_LIMITS_BAD, (double)share.n_bad);
 }

@@ -15,6 +15,7 @@
 #include "daemon/routes.h"
 #include "front/front.h"
 #include "work/hooks.h"
+#include "work/limit-share.h"
 #include "work/pool.h"
 #include "work/resolver.h"
 #include "work/thread.h"
@@ -57,8 +58,9 @@ typedef struct Manager {
         uint64_t blocklists_seen; /* generation that the cache is of */
         int blocklists_error;     /* as last logged */
         char **own_hosts;
-        bool asks_tokens; /* the API does */
-        Limiter *limiter; /* NULL: nothing is limited */
+        bool asks_tokens;        /* the API does */
+        Limiter *limiter;        /* NULL: nothing is limited */
+        LimitShare *limit_share; /* NULL: it is this host's alone */
         Front front;
 
         /* Metrics' label of each route, by index in routes[]; the last label stands for unknown. */

@@ -209,6 +209,7 @@ void manager_done(Manager *manager) {
         manager->slot = host_slot_release(manager->slot);
         manager->page = host_page_free(manager->page);
         manager_done_links(manager);
+        manager->limit_share = limit_share_free(manager->limit_share);
         manager->limiter = limiter_free(manager->limiter);
         manager->cache = redirect_cache_free(manager->cache);
         manager->metrics = metrics_free(manager->metrics);

@@ -200,6 +200,8 @@ void manager_tick(Manager *manager, uint64_t now_usec) {
         if (host_page_check(manager->page))
                 redirect_cache_clear(manager->cache);
         manager_watch_links(manager);
+        if (manager->limit_share)
+                limit_share_turn(manager->limit_share, now_usec);
         if (manager->draining) {
                 http_server_tick(manager->server, now_usec);
                 if (drained(manager, now_usec))

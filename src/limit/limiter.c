@@ -20,6 +20,11 @@
 
 #define NSEC_PER_USEC 1000ULL
 
+/* How far a debt to other hosts may go: each of sixteen gave its whole burst at once, and went on
+ * at the full pace for as long as they did not hear of each other. */
+#define DEBT_BURSTS 16u
+#define DEBT_NSEC   10000000000ULL
+
 enum {
         KIND_UNKNOWN,
         KIND_IPV4,
@@ -31,6 +36,7 @@ typedef struct Budget {
         LimitRate rate;
         uint64_t cost_nsec;  /* of one request; 0: no limit */
         uint64_t depth_nsec; /* of a whole burst */
+        uint64_t most_nsec;  /* that, and the greatest debt */
 } Budget;
 
 struct Limiter {
@@ -38,6 +44,8 @@ struct Limiter {
         Budget budgets[LIMIT_BUDGETS];
         uint64_t n_refused[LIMIT_BUDGETS];
         uint64_t n_evicted;
+        LimiterGiven given; /* NULL: there are no others */
+        void *userdata;
 };
 
 const char *limit_budget_name(LimitBudget budget) {
@@ -135,10 +143,10 @@ static LimitEntry *find_or_claim(Limiter *limiter, uint64_t hash, uint64_t now_n
 
 /* ---- the algorithm ---- */
 
-/* When the budget is whole, from what an entry says. What lies further ahead than a whole burst is
- * from a higher limit, or from before the clock began anew: it begins to count down now. */
+/* When the budget is whole, from what an entry says. What lies further ahead than can be is from a
+ * higher limit, or from before the clock began anew: it begins to count down now. */
 static uint64_t full_at(LimitEntry *entry, const Budget *budget, uint64_t now_nsec) {
-        uint64_t most = now_nsec + budget->depth_nsec, full = atomic_load(&entry->full_nsec);
+        uint64_t most = now_nsec + budget->most_nsec, full = atomic_load(&entry->full_nsec);
 
         if (full > most && atomic_compare_exchange_strong(&entry->full_nsec, &full, most))
                 full = most;
@@ -147,7 +155,9 @@ static uint64_t full_at(LimitEntry *entry, const Budget *budget, uint64_t now_ns
 
 static void describe(const Budget *budget, uint64_t full_nsec, uint64_t now_nsec,
                      LimitAnswer *ret) {
-        uint64_t used = full_nsec - now_nsec, left = budget->depth_nsec - used;
+        uint64_t used = full_nsec - now_nsec,
+                 left = budget->depth_nsec - MIN(used, budget->depth_nsec);
+        uint64_t wanted = used + budget->cost_nsec;
 
         *ret = (LimitAnswer){
                         .limit = budget->rate.n,
@@ -156,7 +166,8 @@ static void describe(const Budget *budget, uint64_t full_nsec, uint64_t now_nsec
                         .reset_usec = used / NSEC_PER_USEC,
                         .retry_usec = left >= budget->cost_nsec
                                                       ? 0
-                                                      : (budget->cost_nsec - left) / NSEC_PER_USEC +
+                                                      : (wanted -
+                                                         budget->depth_nsec) / NSEC_PER_USEC +
                                                                         1,
         };
 }
@@ -172,7 +183,7 @@ bool limiter_take(Limiter *limiter, LimitBudget name, const LimitClient *client,
         entry = find_or_claim(limiter, hash_of(limiter, name, client), now_nsec);
         old = full_at(entry, budget, now_nsec);
         do {
-                full = MIN(MAX(old, now_nsec), now_nsec + budget->depth_nsec);
+                full = MIN(MAX(old, now_nsec), now_nsec + budget->most_nsec);
                 if (full + budget->cost_nsec > now_nsec + budget->depth_nsec) {
                         describe(budget, full, now_nsec, ret);
                         limiter->n_refused[name]++;
@@ -181,6 +192,8 @@ bool limiter_take(Limiter *limiter, LimitBudget name, const LimitClient *client,
                 full += budget->cost_nsec;
         } while (!atomic_compare_exchange_weak(&entry->full_nsec, &old, full));
         describe(budget, full, now_nsec, ret);
+        if (limiter->given)
+                limiter->given(limiter->userdata, name, client);
         return true;
 }
 
@@ -195,7 +208,7 @@ bool limiter_peek(const Limiter *limiter, LimitBudget name, const LimitClient *c
         hash = hash_of(limiter, name, client);
         entry = find(set_of(limiter, hash), hash);
         if (entry)
-                full = MAX(MIN(full_at(entry, budget, now_nsec), now_nsec + budget->depth_nsec),
+                full = MAX(MIN(full_at(entry, budget, now_nsec), now_nsec + budget->most_nsec),
                            now_nsec);
         describe(budget, full, now_nsec, ret);
         return ret->remaining > 0;
@@ -207,6 +220,46 @@ bool limiter_look(Limiter *limiter, LimitBudget name, const LimitClient *client,
 
         limiter->n_refused[name] += !left;
         return left;
+}
+
+/* ---- others ---- */
+
+static void set_most(const Limiter *limiter, Budget *budget) {
+        budget->most_nsec = budget->depth_nsec;
+        if (limiter->given)
+                budget->most_nsec += DEBT_BURSTS * budget->depth_nsec + DEBT_NSEC;
+}
+
+void limiter_share(Limiter *limiter, LimiterGiven given, void *userdata) {
+        limiter->given = given;
+        limiter->userdata = userdata;
+        for (size_t i = 0; i < LIMIT_BUDGETS; i++)
+                set_most(limiter, limiter->budgets + i);
+}
+
+void limiter_add(Limiter *limiter, LimitBudget name, const LimitClient *client, uint64_t n,
+                 uint64_t now_usec) {
+        const Budget *budget = limiter->budgets + name;
+        uint64_t now_nsec = now_usec * NSEC_PER_USEC, most = now_nsec + budget->most_nsec, old,
+                 full;
+        LimitEntry *entry;
+
+        if (budget->cost_nsec == 0)
+                return;
+        entry = find_or_claim(limiter, hash_of(limiter, name, client), now_nsec);
+        n = MIN(n, budget->most_nsec / budget->cost_nsec + 1);
+        old = full_at(entry, budget, now_nsec);
+        do
+                full = MIN(MAX(old, now_nsec) + n * budget->cost_nsec, most);
+        while (!atomic_compare_exchange_weak(&entry->full_nsec, &old, full));
+}
+
+uint64_t limiter_host(const Limiter *limiter) {
+        return hash_keyed(&limiter->table.key, SLICE("host"));
+}
+
+bool limiter_leads(const Limiter *limiter) {
+        return limit_table_lock(&limiter->table);
 }
 
 /* ---- the object ---- */
@@ -240,6 +293,7 @@ void limiter_set(Limiter *limiter, LimitBudget name, const LimitRate *rate) {
                 return;
         budget->cost_nsec = rate->span_usec * NSEC_PER_USEC / rate->n;
         budget->depth_nsec = budget->cost_nsec * rate->burst;
+        set_most(limiter, budget);
 }
 
 bool limiter_limits(const Limiter *limiter, LimitBudget budget) {

@@ -5,6 +5,11 @@
  * How much a client may ask for: the generic cell rate algorithm (ITU-T I.371) in memory of fixed
  * size. All that is kept of a client and a budget is one time: when the budget will be whole again.
  * Time is the caller's, so that tests need not wait.
+ *
+ * Several limiters can be as one, late: each tells what it gave (limiter_share()), and what others
+ * gave is taken here, too (limiter_add()). That may be more than there is; the rest is a debt, and
+ * nothing is given before it is paid by the time that passes. So what all give together in the long
+ * run is what one may, however late they hear of each other.
  */
 
 #include <stdbool.h>
@@ -66,5 +71,18 @@ bool limiter_peek(const Limiter *limiter, LimitBudget budget, const LimitClient 
                   uint64_t now_usec, LimitAnswer *ret);
 bool limiter_look(Limiter *limiter, LimitBudget budget, const LimitClient *client,
                   uint64_t now_usec, LimitAnswer *ret);
+
+/* Called for each request that was given. */
+typedef void (*LimiterGiven)(void *userdata, LimitBudget budget, const LimitClient *client);
+/* given NULL: it is alone again. */
+void limiter_share(Limiter *limiter, LimiterGiven given, void *userdata);
+/* n requests that another limiter gave. */
+void limiter_add(Limiter *limiter, LimitBudget budget, const LimitClient *client, uint64_t n,
+                 uint64_t now_usec);
+/* The table: the same number for all that share its file, and hardly any other's. */
+uint64_t limiter_host(const Limiter *limiter);
+/* Is it the one of those that share the file that leads? Once true, it stays so until it is freed,
+ * or its process dies. */
+bool limiter_leads(const Limiter *limiter);
 
 void limiter_stats(const Limiter *limiter, LimitStats *ret);

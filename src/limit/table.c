@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -80,7 +81,7 @@ static int make_new(const char *path, size_t size, int *ret_fd) {
         return 0;
 }
 
-static int map_file(const char *path, size_t size, void **ret) {
+static int map_file(const char *path, size_t size, void **ret, int *ret_fd) {
         _cleanup_close_ int fd = -1;
         int r = open_old(path, size, &fd);
 
@@ -89,7 +90,10 @@ static int map_file(const char *path, size_t size, void **ret) {
         if (r < 0)
                 return r;
         *ret = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-        return *ret == MAP_FAILED ? -errno : 0;
+        if (*ret == MAP_FAILED)
+                return -errno;
+        *ret_fd = TAKE_FD(fd);
+        return 0;
 }
 
 static int map_memory(size_t size, void **ret) {
@@ -107,12 +111,12 @@ int limit_table_open(LimitTable *table, size_t size, const char *path) {
         size_t n_sets = sets_in(size);
         const TableHeader *header;
         void *memory;
-        int r;
+        int fd = -1, r;
 
         if (n_sets == 0 || n_sets > UINT32_MAX)
                 return -EINVAL;
         size = sizeof(TableHeader) + n_sets * LIMIT_WAYS * sizeof(LimitEntry);
-        r = path ? map_file(path, size, &memory) : map_memory(size, &memory);
+        r = path ? map_file(path, size, &memory, &fd) : map_memory(size, &memory);
         if (r < 0)
                 return r;
         header = memory;
@@ -122,12 +126,19 @@ int limit_table_open(LimitTable *table, size_t size, const char *path) {
                         .entries = (LimitEntry *)((char *)memory + sizeof(TableHeader)),
                         .memory = memory,
                         .size = size,
+                        .fd = fd,
         };
         return 0;
 }
 
+bool limit_table_lock(const LimitTable *table) {
+        return table->fd < 0 || flock(table->fd, LOCK_EX | LOCK_NB) == 0;
+}
+
 void limit_table_close(LimitTable *table) {
-        if (table->memory)
-                (void)munmap(table->memory, table->size);
-        *table = (LimitTable){0};
+        if (!table->memory)
+                return;
+        (void)munmap(table->memory, table->size);
+        close_p(&table->fd);
+        *table = (LimitTable){.fd = -1};
 }

@@ -24,9 +24,13 @@ typedef struct LimitTable {
         LimitEntry *entries;
         void *memory;
         size_t size; /* bytes mapped */
+        int fd;      /* of the file; -1: none */
 } LimitTable;
 
 /* At most size bytes. path: the file to share, made if it is not there, and made anew if it has
  * another size; NULL: memory of this process. -errno. */
 int limit_table_open(LimitTable *table, size_t size, const char *path) _must_check_;
+/* Takes the file's lock, which one process has until it closes the table or dies. Of memory that
+ * nobody shares it is always had. */
+bool limit_table_lock(const LimitTable *table);
 void limit_table_close(LimitTable *table);

@@ -256,6 +256,161 @@ static void test_shared(void **state) {
         assert_int_equal(rmdir(folder), 0);
 }
 
+/* ---- several hosts ---- */
+
+#define HOSTS        3u
+#define TURN_USEC    (100 * USEC_PER_MSEC)
+#define DELAY_TURNS  2u /* until others know: a host's turn, and theirs */
+#define SETTLE_USEC  (20 * USEC_PER_SEC)
+#define MEASURE_USEC (60 * USEC_PER_SEC)
+
+typedef struct Host {
+        Limiter *limiter;
+        unsigned given;                   /* since the last turn */
+        unsigned on_way[DELAY_TURNS + 1]; /* the oldest last */
+} Host;
+
+static void on_given(void *userdata, LimitBudget budget, const LimitClient *client) {
+        Host *host = userdata;
+
+        assert_int_equal(budget, LIMIT_CREATE);
+        assert_int_equal(client->bytes[0], client_v4(1).bytes[0]);
+        host->given++;
+}
+
+static void turn(Host hosts[HOSTS], uint64_t now) {
+        LimitClient client = client_v4(1);
+
+        for (unsigned i = 0; i < HOSTS; i++) {
+                memmove(hosts[i].on_way + 1, hosts[i].on_way,
+                        DELAY_TURNS * sizeof hosts[i].on_way[0]);
+                hosts[i].on_way[0] = hosts[i].given;
+                hosts[i].given = 0;
+                for (unsigned other = 0; other < HOSTS; other++)
+                        if (other != i)
+                                limiter_add(hosts[other].limiter, LIMIT_CREATE, &client,
+                                            hosts[i].on_way[DELAY_TURNS], now);
+        }
+}
+
+/* A client that asks host i every pause[i] usec. How many requests it gets through in total from
+ * the begin, and of those while it is measured. */
+static void play(const char *rate, const uint64_t pauses[HOSTS], unsigned *ret_all,
+                 unsigned *ret_measured) {
+        Host hosts[HOSTS] = {{NULL}};
+        uint64_t end = SETTLE_USEC + MEASURE_USEC;
+
+        *ret_all = *ret_measured = 0;
+        for (unsigned i = 0; i < HOSTS; i++) {
+                hosts[i].limiter = make(MIB, NULL, rate);
+                limiter_share(hosts[i].limiter, on_given, hosts + i);
+        }
+        for (uint64_t t = 0; t < end; t += USEC_PER_MSEC) {
+                for (unsigned i = 0; i < HOSTS; i++) {
+                        bool asks = pauses[i] > 0 && t % pauses[i] == 0;
+
+                        if (!asks || !take(hosts[i].limiter, client_v4(1), START + t))
+                                continue;
+                        ++*ret_all;
+                        *ret_measured += t >= SETTLE_USEC;
+                }
+                if (t % TURN_USEC == 0)
+                        turn(hosts, START + t);
+        }
+        for (unsigned i = 0; i < HOSTS; i++)
+                limiter_free(hosts[i].limiter);
+}
+
+/* Three hosts that hear of each other 200 to 300 ms late give, in the long run, what one may. */
+static void test_hosts_keep_the_pace(void **state) {
+        static const struct {
+                const char *rate;
+                uint64_t pauses[HOSTS];           /* usec */
+                unsigned per_minute, burst, late; /* requests; late: what 300 ms are good for */
+        } cases[] = {
+                        {"100/1s:10", {1000, 1000, 1000}, 6000, 10, 60},
+                        {"100/1s:1", {1000, 1000, 1000}, 6000, 1, 60},
+                        {"100/1s:10", {20000, 20000, 20000}, 6000, 10, 60},
+                        {"100/1s:10", {1000, 50000, 400000}, 6000, 10, 60},
+                        {"100/1s:10", {1000, 0, 0}, 6000, 10, 60},
+                        {"600/1min", {1000, 1000, 1000}, 600, 30, 6},
+                        {"600/1min:60", {1000, 1000, 1000}, 600, 60, 6},
+                        {"120/1min", {7000, 11000, 13000}, 120, 10, 3},
+                        {"1000/1s", {1000, 1000, 1000}, 60000, 50, 600},
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                unsigned expected = cases[i].per_minute, all, measured;
+
+                play(cases[i].rate, cases[i].pauses, &all, &measured);
+                if (measured < expected - expected / 20 || measured > expected + expected / 20)
+                        fail_msg("%zu: %s: %u a minute", i, cases[i].rate, measured);
+                /* What all gave at once at the begin is paid. */
+                if (all > expected * 4 / 3 + cases[i].burst + 2 * cases[i].late)
+                        fail_msg("%zu: %s: %u in 80 s", i, cases[i].rate, all);
+        }
+}
+
+/* More than there is, is a debt: nothing until it is paid, and that is told. */
+static void test_debt(void **state) {
+        Limiter *limiter = make(MIB, NULL, "60/1min:10");
+        LimitClient client = client_v4(1);
+        Host host = {NULL};
+        LimitAnswer answer;
+
+        (void)state;
+        limiter_share(limiter, on_given, &host);
+        limiter_add(limiter, LIMIT_CREATE, &client, 25, START);
+        assert_false(limiter_take(limiter, LIMIT_CREATE, &client, START, &answer));
+        assert_int_equal(answer.remaining, 0);
+        assert_int_equal(answer.reset_usec, 25 * USEC_PER_SEC);
+        assert_int_equal(answer.retry_usec, 16 * USEC_PER_SEC + 1);
+        assert_false(limiter_peek(limiter, LIMIT_CREATE, &client, START, &answer));
+        assert_int_equal(answer.retry_usec, 16 * USEC_PER_SEC + 1);
+        assert_false(take(limiter, client, START + 16 * USEC_PER_SEC - 1));
+        assert_int_equal(take_all(limiter, client, START + 16 * USEC_PER_SEC), 1);
+        assert_int_equal(host.given, 1);
+        /* Others' budgets are theirs. */
+        assert_int_equal(take_all(limiter, client_v4(2), START), 10);
+        limiter_add(limiter, LIMIT_READ, &client, 5, START + 100 * USEC_PER_SEC);
+        assert_int_equal(take_all(limiter, client, START + 100 * USEC_PER_SEC), 10);
+        /* It ends somewhere, whatever is heard: 17 bursts of 10 s and 10 s more. */
+        for (unsigned i = 0; i < 1000; i++)
+                limiter_add(limiter, LIMIT_CREATE, &client, UINT64_MAX, START);
+        assert_false(take(limiter, client, START + 171 * USEC_PER_SEC - 1));
+        assert_true(take(limiter, client, START + 171 * USEC_PER_SEC));
+        /* Alone again: what is still owed shuts nobody out for longer than a burst. */
+        limiter_add(limiter, LIMIT_CREATE, &client, 1000, START);
+        limiter_share(limiter, NULL, NULL);
+        assert_false(take(limiter, client, START));
+        assert_true(take(limiter, client, START + USEC_PER_SEC));
+        limiter_free(limiter);
+}
+
+/* Of those that share a file one leads, until it is gone. */
+static void test_who_leads(void **state) {
+        char *folder = make_folder(), path[96];
+        Limiter *one, *two, *alone = make(MIB, NULL, "10/1min");
+
+        (void)state;
+        (void)snprintf(path, sizeof path, "%s/limits", folder);
+        one = make(MIB, path, "10/1min");
+        two = make(MIB, path, "10/1min");
+        assert_true(limiter_leads(two));
+        assert_false(limiter_leads(one));
+        assert_true(limiter_leads(two));
+        assert_true(limiter_leads(alone));
+        assert_true(limiter_host(one) == limiter_host(two));
+        assert_false(limiter_host(one) == limiter_host(alone));
+        limiter_free(two);
+        assert_true(limiter_leads(one));
+        limiter_free(one);
+        limiter_free(alone);
+        assert_int_equal(unlink(path), 0);
+        assert_int_equal(rmdir(folder), 0);
+}
+
 static void test_damaged_file(void **state) {
         char *folder = make_folder(), path[96];
         Limiter *limiter;
@@ -298,6 +453,9 @@ int main(void) {
                         cmocka_unit_test(test_changed_limit),
                         cmocka_unit_test(test_clock_back),
                         cmocka_unit_test(test_shared),
+                        cmocka_unit_test(test_hosts_keep_the_pace),
+                        cmocka_unit_test(test_debt),
+                        cmocka_unit_test(test_who_leads),
                         cmocka_unit_test(test_damaged_file),
                         cmocka_unit_test(test_no_memory),
         };

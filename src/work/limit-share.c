@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * One parcel goes around: the loop fills it with what was given away, the thread writes that to a
+ * stream and fills the parcel with what others wrote, the loop takes that of the budgets here.
+ * Until it is back the loop collects, in memory of fixed size.
+ *
+ * The instances of a host share a table, so each tells what it gave, but one alone hears: the one
+ * that leads, see limiter_leads(). An entry names its host, whose own table knows it already.
+ */
+
+#include "work/limit-share.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "basic/clock.h"
+#include "cache/redis-stream.h"
+#include "limit/uses.h"
+#include "work/inbox.h"
+#include "work/thread.h"
+
+#define STREAM       "limits"
+#define HOST_BYTES   sizeof(uint64_t)
+#define READS_MAX    32u                 /* in one turn: all that a stream keeps */
+#define HEARD_MAX    (1024u * 1024)      /* bytes in one turn; the rest waits for the next one */
+#define LOOK_UP_USEC (30 * USEC_PER_SEC) /* between two looks at what the server's name means */
+
+_Static_assert(HOST_BYTES + LIMIT_USES_MAX * LIMIT_USES_BYTES <= REDIS_STREAM_MAX,
+               "a parcel is an entry");
+_Static_assert(READS_MAX *REDIS_STREAM_READ >= REDIS_STREAM_ENTRIES, "all that it keeps");
+
+typedef struct Parcel {
+        ListNode node;
+        bool leads;     /* it shall hear, too */
+        bool up;        /* Redis answered */
+        Buffer told;    /* the host, and its uses */
+        Buffer heard;   /* uses of other hosts */
+        uint64_t n_bad; /* entries that were none */
+} Parcel;
+
+struct LimitShare {
+        Limiter *limiter;
+        uint64_t host;
+        LimitUses *uses; /* given away since the last parcel */
+        bool leads;
+        bool away; /* the parcel is */
+        Parcel parcel;
+        uint64_t n_in_parcel; /* requests */
+        uint64_t n_collected;
+        LimitShareStats stats;
+
+        Inbox *inbox;
+        Outbox *outbox;
+        Thread *thread;
+        Redis *redis;       /* the thread's */
+        RedisCursor cursor; /* the thread's */
+};
+
+/* ---- the thread ---- */
+
+static void on_entry(void *userdata, Slice value) {
+        LimitShare *share = userdata;
+        Parcel *parcel = &share->parcel;
+        Slice uses = SLICE_NONE, rest;
+        uint64_t host;
+        LimitUse use;
+        int r = -EBADMSG;
+
+        if (value.len > HOST_BYTES) {
+                memcpy(&host, value.data, sizeof host);
+                if (host == share->host)
+                        return;
+                uses = rest = slice_from(value, HOST_BYTES);
+                while ((r = limit_use_read(&rest, &use)) > 0)
+                        ;
+        }
+        if (r == 0)
+                buffer_append(&parcel->heard, uses);
+        else
+                parcel->n_bad++;
+}
+
+static void exchange(LimitShare *share, Parcel *parcel) {
+        int r = 0;
+
+        parcel->up = redis_is_up(share->redis);
+        if (!parcel->up || !parcel->leads)
+                share->cursor = (RedisCursor){{0}}; /* later it begins at the end */
+        if (!parcel->up)
+                return;
+        if (parcel->told.len > HOST_BYTES)
+                redis_stream_write(share->redis, STREAM, buffer_slice(&parcel->told));
+        for (unsigned i = 0; parcel->leads && i < READS_MAX && parcel->heard.len < HEARD_MAX; i++) {
+                r = redis_stream_read(share->redis, STREAM, &share->cursor, on_entry, share);
+                if (r < (int)REDIS_STREAM_READ)
+                        break;
+        }
+        parcel->up = redis_is_up(share->redis);
+}
+
+static void share_run(void *userdata) {
+        LimitShare *share = userdata;
+        uint64_t look_up_usec = 0;
+
+        while (!inbox_closed(share->inbox)) {
+                uint64_t wait = redis_tend(share->redis), now = clock_monotonic_usec();
+                ListNode *node = inbox_take(share->inbox, MAX(wait, USEC_PER_MSEC));
+
+                if (redis_wants_address(share->redis) && now >= look_up_usec) {
+                        (void)redis_look_up(share->redis);
+                        look_up_usec = now + LOOK_UP_USEC;
+                }
+                if (!node)
+                        continue;
+                (void)redis_tend(share->redis);
+                exchange(share, LIST_ENTRY(node, Parcel, node));
+                outbox_push(share->outbox, node);
+        }
+}
+
+/* ---- the loop ---- */
+
+static void on_given(void *userdata, LimitBudget budget, const LimitClient *client) {
+        LimitShare *share = userdata;
+
+        if (limit_uses_note(share->uses, budget, client))
+                share->n_collected++;
+        else
+                share->stats.n_untold++;
+}
+
+static void hear(LimitShare *share, uint64_t now_usec) {
+        Slice bytes = buffer_slice(&share->parcel.heard);
+        LimitUse use;
+
+        while (limit_use_read(&bytes, &use) > 0) {
+                limiter_add(share->limiter, use.budget, &use.client, use.n, now_usec);
+                share->stats.n_heard += use.n;
+        }
+}
+
+static void take_back(LimitShare *share, uint64_t now_usec) {
+        Parcel *parcel = &share->parcel;
+        ListNode back;
+
+        list_init(&back);
+        outbox_take_all(share->outbox, &back);
+        if (list_empty(&back))
+                return;
+        list_remove(list_first(&back));
+        share->away = false;
+        if (parcel->up && !parcel->told.failed)
+                share->stats.n_told += share->n_in_parcel;
+        else
+                share->stats.n_untold += share->n_in_parcel;
+        share->stats.up = parcel->up;
+        share->stats.n_bad += parcel->n_bad;
+        hear(share, now_usec);
+}
+
+static void send(LimitShare *share) {
+        Parcel *parcel = &share->parcel;
+
+        buffer_clear(&parcel->told);
+        buffer_clear(&parcel->heard);
+        parcel->n_bad = 0;
+        parcel->leads = share->leads;
+        buffer_append(&parcel->told, slice_make((const char *)&share->host, HOST_BYTES));
+        limit_uses_take(share->uses, &parcel->told);
+        if (parcel->told.failed)
+                parcel->told.len = 0;
+        share->n_in_parcel = share->n_collected;
+        share->n_collected = 0;
+        share->away = inbox_push(share->inbox, &parcel->node) == 0;
+}
+
+void limit_share_turn(LimitShare *share, uint64_t now_usec) {
+        share->leads = share->leads || limiter_leads(share->limiter);
+        if (share->away)
+                take_back(share, now_usec);
+        if (!share->away)
+                send(share);
+}
+
+void limit_share_stats(const LimitShare *share, LimitShareStats *ret) {
+        *ret = share->stats;
+}
+
+/* ---- the object ---- */
+
+int limit_share_new(Limiter *limiter, Redis *redis, LimitShare **ret) {
+        _cleanup_(limit_share_free_p) LimitShare *share = calloc(1, sizeof *share);
+        int r;
+
+        if (!share) {
+                (void)redis_free(redis);
+                return -ENOMEM;
+        }
+        share->redis = redis;
+        share->limiter = limiter;
+        share->host = limiter_host(limiter);
+        r = limit_uses_new(&share->uses);
+        if (r == 0)
+                r = inbox_new(1, &share->inbox);
+        if (r == 0)
+                r = outbox_new(&share->outbox);
+        if (r == 0)
+                r = thread_start("limits", share_run, share, &share->thread);
+        if (r < 0)
+                return r;
+        limiter_share(limiter, on_given, share);
+        *ret = TAKE_PTR(share);
+        return 0;
+}
+
+LimitShare *limit_share_free(LimitShare *share) {
+        ListNode rest;
+
+        if (!share)
+                return NULL;
+        limiter_share(share->limiter, NULL, NULL);
+        list_init(&rest);
+        if (share->inbox)
+                inbox_close(share->inbox);
+        (void)thread_join(share->thread);
+        while (share->inbox && inbox_take(share->inbox, 0))
+                ;
+        if (share->outbox)
+                outbox_take_all(share->outbox, &rest);
+        (void)inbox_free(share->inbox);
+        (void)outbox_free(share->outbox);
+        (void)redis_free(share->redis);
+        (void)limit_uses_free(share->uses);
+        buffer_done(&share->parcel.told);
+        buffer_done(&share->parcel.heard);
+        free(share);
+        return NULL;
+}

@@ -1,0 +1,215 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Limits that several hosts share through Redis: what all let through together, with Redis and without,
+and that no redirect waits for it. Each service here is a host: its own folders, store and table of
+limits."""
+
+import os
+import random
+import sys
+import threading
+import time
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import harness
+import redis
+
+N_HOSTS = 3
+STREAM = "shortener:1: limits"
+SETTLE, MEASURE = 5, 20  # seconds
+CLIENT = {"X-Forwarded-For": "192.0.2.1"}
+
+
+def add_client(address):
+    return {"X-Forwarded-For": address}
+
+
+class Client(threading.Thread):
+    """One client that asks one instance again and again; notes when it was let through."""
+
+    def __init__(self, instance, headers, pause, path="/urls/1"):
+        super().__init__(daemon=True)
+        self.instance, self.headers, self.pause, self.path = instance, headers, pause, path
+        self.through, self.over = [], threading.Event()
+
+    def run(self):
+        connection = self.instance.connect()
+        while not self.over.is_set():
+            if self.instance.request("GET", self.path, headers=self.headers, connection=connection).status != 429:
+                self.through.append(time.monotonic())
+            self.over.wait(self.pause)
+        connection.close()
+
+
+class Base(unittest.TestCase):
+    def setUp(self):
+        self.folder = harness.Service()
+        self.addCleanup(self.folder.close)
+        self.redis = redis.Redis(os.path.join(self.folder.folder, "redis"))
+        self.addCleanup(self.redis.close)
+
+    def host(self, *options, n=1):
+        """The instances of a new host."""
+        service = harness.Service()
+        self.addCleanup(service.close)
+        options = ["Server.TrustedProxy=127.0.0.1", "Cache.Redis=" + self.redis.url, *options]
+        return [service.start(str(i + 1), options=options) for i in range(n)]
+
+    def hosts(self, *options, shared=True):
+        instances = [self.host(*options)[0] for _ in range(N_HOSTS)]
+        if shared:
+            self.wait_shared(*instances)
+        return instances
+
+    def wait_shared(self, *instances, shared=1):
+        for instance in instances:
+            harness.wait_for(lambda i=instance: i.metric("shortener_limits_shared ") == shared, 40, f"shared {shared}")
+
+    def wait_heard(self, instance, n):
+        harness.wait_for(lambda: instance.metric("shortener_limits_heard_total ") >= n, 10, f"{n} requests of others")
+
+    def statuses(self, instance, n, headers=None, path="/urls"):
+        return [instance.get(path, headers=headers or CLIENT).status for _ in range(n)]
+
+    def pace(self, instances, pauses, path="/urls/1"):
+        """What a client gets through in a second of all instances together, when it asks each with its pause."""
+        clients = [Client(instance, CLIENT, pause, path) for instance, pause in zip(instances, pauses)]
+        for client in clients:
+            client.start()
+        self.addCleanup(lambda: [client.over.set() for client in clients])
+        threading.Event().wait(SETTLE + MEASURE)  # the time is what is measured
+        end = time.monotonic()
+        for client in clients:
+            client.over.set()
+        for client in clients:
+            client.join()
+        counts = [sum(end - MEASURE <= t < end for t in client.through) for client in clients]
+        print(f"{self.id().rsplit('.', 1)[1]}: {counts} of {len(clients)} instances in {MEASURE} s", flush=True)
+        return sum(counts) / MEASURE
+
+
+class Pace(Base):
+    def test_three_hosts_keep_the_pace_of_one(self):
+        instances = self.hosts("Limits.Read=40/1s:10")
+        got = self.pace(instances, [0.005, 0.005, 0.005])
+        self.assertAlmostEqual(got, 40, delta=40 * 0.05)
+
+    def test_so_they_do_when_they_are_asked_unevenly(self):
+        instances = self.hosts("Limits.Read=40/1s:10")
+        got = self.pace(instances, [0.005, 0.05, 0.3])
+        self.assertAlmostEqual(got, 40, delta=40 * 0.05)
+
+    def test_two_instances_of_a_host_beside_another_host(self):
+        instances = [*self.host("Limits.Read=40/1s:10", n=2), *self.host("Limits.Read=40/1s:10")]
+        self.wait_shared(*instances)
+        got = self.pace(instances, [0.005, 0.005, 0.005])
+        self.assertAlmostEqual(got, 40, delta=40 * 0.05)
+
+    def test_unknown_codes(self):
+        instances = self.hosts("Limits.Misses=20/1s:5")
+        got = self.pace(instances, [0.01, 0.01, 0.01], "/unknown")
+        self.assertAlmostEqual(got, 20, delta=20 * 0.05)
+
+
+class Budgets(Base):
+    def test_what_one_gave_is_taken_of_the_others(self):
+        one, two, three = self.hosts("Limits.Read=10/1d:10", "Limits.Create=10/1d:10")
+        self.assertEqual(self.statuses(one, 10), [200] * 10)
+        for other in (two, three):
+            self.wait_heard(other, 10)
+            self.assertEqual(self.statuses(other, 3), [429] * 3)
+            # Another client and another budget are as before.
+            self.assertEqual(self.statuses(other, 2, add_client("192.0.2.2")), [200] * 2)
+            self.assertEqual(other.post("/urls", {"url": "https://example.com/"}, headers=CLIENT).status, 201)
+        self.wait_heard(one, 6)
+        self.assertEqual(one.metric("shortener_limits_heard_total "), 6)
+        self.assertEqual(two.metric("shortener_limits_bad_total "), 0)
+
+    def test_one_instance_of_a_host_hears_and_another_takes_over(self):
+        first, second = self.host("Limits.Read=100/1d:100", n=2)
+        other, = self.host("Limits.Read=100/1d:100")
+        self.wait_shared(first, second, other)
+        self.assertEqual(self.statuses(other, 20), [200] * 20)
+        heard = [i.metric("shortener_limits_heard_total ") for i in (first, second)]
+        harness.wait_for(lambda: sum(i.metric("shortener_limits_heard_total ") for i in (first, second)) == 20, 10, f"20, not {heard}")
+        self.assertEqual(second.get("/urls", headers=CLIENT).headers["RateLimit"].split(";")[1], "r=79")
+        leader, heir = (first, second) if first.metric("shortener_limits_heard_total ") else (second, first)
+        leader.kill()
+        # It finds the end of what is told before it hears: until then nothing it could have missed is sent.
+        sent = 0
+        while heir.metric("shortener_limits_heard_total ") == 0:
+            self.assertLess(sent, 60, "nobody took over")
+            self.assertEqual(self.statuses(other, 1), [200])
+            sent += 1
+            self.assertTrue(harness.wait_for(lambda n=20 + sent: other.metric("shortener_limits_told_total ") >= n, 10, "it to be told"))
+        self.assertEqual(self.statuses(heir, 1), [200])
+
+    def test_a_host_that_starts_late_hears_from_then_on(self):
+        one, = self.host("Limits.Read=10/1d:10")
+        self.wait_shared(one)
+        self.assertEqual(self.statuses(one, 5), [200] * 5)
+        harness.wait_for(lambda: one.metric("shortener_limits_told_total ") == 5, 10, "it to be told")
+        two, = self.host("Limits.Read=10/1d:10")
+        self.wait_shared(two)
+        harness.wait_for(lambda: self.statuses(one, 1) and two.metric("shortener_limits_heard_total ") > 0, 10, "it to hear")
+        self.assertLess(two.metric("shortener_limits_heard_total "), 6)
+
+
+class Away(Base):
+    def test_without_redis_each_host_has_its_own(self):
+        instances = self.hosts("Limits.Read=10/1d:10")
+        self.redis.kill()
+        self.wait_shared(*instances, shared=0)
+        for instance in instances:
+            self.assertEqual(self.statuses(instance, 12), [200] * 10 + [429] * 2)
+            harness.wait_for(lambda i=instance: i.metric("shortener_limits_untold_total ") >= 10, 10, "it to know that nobody was told")
+        self.redis.start()
+        self.wait_shared(*instances)
+        other = add_client("192.0.2.9")
+        one, two, _ = instances
+        # Who has just found the end hears from then on.
+        harness.wait_for(lambda: self.statuses(one, 1, add_client(f"198.51.100.{random.randrange(256)}")) and
+                         two.metric("shortener_limits_heard_total ") > 0, 10, "it to hear again")
+        self.assertEqual(self.statuses(one, 10, other), [200] * 10)
+        # Two alone would give it ten requests, whole again in a day; longer takes only what another gave.
+        harness.wait_for(lambda: int(two.get("/urls", headers=other).headers["RateLimit"].split("t=")[1]) > 86400 + 1, 10, "a debt")
+        self.assertEqual(self.statuses(two, 1, other), [429])
+
+    def test_nobody_waits_for_a_frozen_redis(self):
+        one, = self.host("Limits.Read=1000/1s:1000", "Limits.Misses=1000/1s:1000", "Cache.RedisTimeout=400ms")
+        self.wait_shared(one)
+        url = one.create()
+        self.assertEqual(one.get("/" + url["short_code"]).status, 302)
+        self.redis.freeze()
+        slowest = 0
+        for _ in range(200):  # longer than the timeout, the turns and the circuit's opening
+            for path, status in (("/" + url["short_code"], 302), ("/urls/1", 200)):
+                begin = time.monotonic()
+                self.assertEqual(one.get(path, headers=CLIENT).status, status)
+                slowest = max(slowest, time.monotonic() - begin)
+        self.wait_shared(one, shared=0)
+        self.assertLess(slowest, 0.3 * harness.SLOW)
+        self.redis.thaw()
+        self.wait_shared(one)
+
+    def test_what_else_stands_in_the_stream(self):
+        one, = self.host("Limits.Read=10/1d:10")
+        self.wait_shared(one)
+        dice = random.Random(6)
+        begin = one.metric("shortener_limits_bad_total ")
+        for _ in range(200):
+            self.redis.command("XADD", STREAM, "*", "v", dice.randbytes(dice.randrange(1, 200)))
+        self.redis.command("XADD", STREAM, "*", "other", "fields", "v", "x")
+        harness.wait_for(lambda: one.metric("shortener_limits_bad_total ") >= begin + 200, 10, "the bad entries")
+        self.assertEqual(self.statuses(one, 11), [200] * 10 + [429])
+        self.redis.command("DEL", STREAM)
+        self.redis.command("SET", STREAM, "no stream")
+        self.assertEqual(self.statuses(one, 1, add_client("192.0.2.3")), [200])
+        harness.wait_for(lambda: one.metric("shortener_limits_told_total ") + one.metric("shortener_limits_untold_total ") >= 11, 10,
+                         "its own words")
+        self.assertEqual(one.get("/urls", headers=add_client("192.0.2.4")).status, 200)
+
+
+if __name__ == "__main__":
+    harness.main()
