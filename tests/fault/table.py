@@ -6,7 +6,7 @@ Usage: script/faults [OPTION]... [FAULT]...
 
   FAULT         only these, by the name in the first column; else all
   --long        in full: 200 kills, 50 power cuts, 10,000 idle connections, an hour of mixed load, ...
-                (about four hours on two cores; for figures the machine should do nothing else)
+                (hours; for the figures the machine should do nothing else)
   --markdown    the table as Markdown
   --list        the names and promises, without running anything
 
