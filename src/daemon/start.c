@@ -16,6 +16,7 @@
 #include "basic/clock.h"
 #include "basic/redact.h"
 #include "daemon/manager.h"
+#include "store/watch.h"
 #include "sys/listen.h"
 
 #define QUEUE_MAX       1024u /* calls that may wait for a worker */

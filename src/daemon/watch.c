@@ -11,6 +11,7 @@
 
 #include "basic/clock.h"
 #include "daemon/manager.h"
+#include "store/watch.h"
 
 #define SECOND_TICKS 10u /* ticks of manager_tick() a second */
 #define STUCK_USEC   (5 * USEC_PER_SEC)

@@ -11,6 +11,7 @@
 #include "basic/clock.h"
 #include "front/front.h"
 #include "model/problem.h"
+#include "store/watch.h"
 
 #define CODE_PATH_MAX (MODEL_CODE_MAX + 1)
 /* A tenth of an entry's life. */

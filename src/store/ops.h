@@ -16,6 +16,7 @@
 #include "basic/buffer.h"
 #include "model/audit.h"
 #include "store/store.h"
+#include "store/watch.h"
 
 #define STORE_ONGOING    256u /* places for keys; more than there are workers */
 #define STORE_ERROR_SIZE 256  /* bytes of a session's error text, NUL included */

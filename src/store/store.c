@@ -11,6 +11,7 @@
 
 #include "basic/clock.h"
 #include "store/verb.h"
+#include "store/watch.h"
 
 static const StoreOps *const drivers[] = {
                 &store_sqlite_ops,

@@ -15,6 +15,7 @@
 
 #include "basic/clock.h"
 #include "store/verb.h"
+#include "store/watch.h"
 
 /* May a verb go on to the store? While the breaker is open one in STORE_BREAKER_USEC may. */
 static bool breaker_admits(Store *store, uint64_t now_usec) {

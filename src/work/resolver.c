@@ -8,6 +8,7 @@
  */
 
 #include "work/resolver.h"
+#include "store/watch.h"
 
 #include <errno.h>
 #include <stdatomic.h>

@@ -9,6 +9,7 @@
  */
 
 #include "work/warmer.h"
+#include "store/watch.h"
 
 #include <errno.h>
 #include <stdatomic.h>

@@ -15,6 +15,7 @@
  */
 
 #include "work/watcher.h"
+#include "store/watch.h"
 
 #include <errno.h>
 #include <stdatomic.h>

@@ -9,6 +9,7 @@
 
 #include "basic/clock.h"
 #include "contract/batch.h"
+#include "store/watch.h"
 #include "unit/store/pg-support.h"
 
 #define DAY_SEC 86400
