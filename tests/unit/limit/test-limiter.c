@@ -297,7 +297,7 @@ static void turn(Host hosts[HOSTS], uint64_t now) {
  * the begin, and of those while it is measured. */
 static void play(const char *rate, const uint64_t pauses[HOSTS], unsigned *ret_all,
                  unsigned *ret_measured) {
-        Host hosts[HOSTS] = {{NULL}};
+        Host hosts[HOSTS] = {{.limiter = NULL}};
         uint64_t end = SETTLE_USEC + MEASURE_USEC;
 
         *ret_all = *ret_measured = 0;
@@ -356,7 +356,7 @@ static void test_hosts_keep_the_pace(void **state) {
 static void test_debt(void **state) {
         Limiter *limiter = make(MIB, NULL, "60/1min:10");
         LimitClient client = client_v4(1);
-        Host host = {NULL};
+        Host host = {.limiter = NULL};
         LimitAnswer answer;
 
         (void)state;
