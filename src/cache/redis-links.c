@@ -133,6 +133,8 @@ int redis_settle(Redis *redis, uint64_t usec) {
 
         if (!redis->up)
                 return -EHOSTDOWN;
+        if (redis->n_owed == 0)
+                return 0;
         r = redis_send(redis, until);
         if (r == 0)
                 r = redis_take(redis, 0, until);
@@ -140,6 +142,7 @@ int redis_settle(Redis *redis, uint64_t usec) {
                 redis_lose(redis, redis_failure(redis, r), true);
                 return -EHOSTDOWN;
         }
+        redis->n_lost_asking = 0;
         return 0;
 }
 

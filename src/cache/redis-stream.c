@@ -8,10 +8,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "basic/number.h"
 #include "cache/redis-internal.h"
 
 #define KEEP_SEC "60"
 #define FIELD    "v"
+#define START    "0-0"
 #define KEY_SIZE 64u
 #define OWED_MAX 64u /* replies that may be under way: it is slow already */
 
@@ -99,23 +101,55 @@ static int take_entries(Redis *redis, const redisReply *reply, RedisCursor *curs
         return (int)entries->elements;
 }
 
-/* Where is its end? */
-static int find_end(Redis *redis, const char *key, size_t len, RedisCursor *cursor) {
+/* Where is its end? 0-0: it is empty. 1: the server does not say. */
+static int find_end(Redis *redis, const char *key, size_t len, RedisCursor *ret) {
         const char *argv[] = {"XREVRANGE", key, "+", "-", "COUNT", "1"};
         const size_t lens[] = {9, len, 1, 1, 5, 1};
         redisReply *reply = redis_ask(redis, redis_append(redis, 6, argv, lens));
         Slice value;
+        int r = 1;
 
         if (!reply)
                 return -EHOSTDOWN;
         if (reply->type != REDIS_REPLY_ARRAY)
                 redis_count(&redis->n_refused, 1);
-        else if (reply->elements == 0)
-                (void)snprintf(cursor->id, sizeof cursor->id, "0-0");
-        else if (!take_entry(reply->element[0], cursor, &value))
-                redis_count(&redis->n_bad, 1);
+        else if (reply->elements == 0) {
+                *ret = (RedisCursor){.id = START};
+                r = 0;
+        } else {
+                if (!take_entry(reply->element[0], ret, &value))
+                        redis_count(&redis->n_bad, 1);
+                r = ret->id[0] == '\0';
+        }
         freeReplyObject(reply);
-        return 0;
+        return r;
+}
+
+/* MILLISECONDS-NUMBER */
+static bool parse_id(const RedisCursor *cursor, uint64_t *ret_msec, uint64_t *ret_number) {
+        Slice msec, number;
+
+        return slice_cut(slice_from_string(cursor->id), '-', &msec, &number) &&
+               number_parse_u64(msec, ret_msec) == 0 && number_parse_u64(number, ret_number) == 0;
+}
+
+static bool is_before(const RedisCursor *a, const RedisCursor *b) {
+        uint64_t a_msec, a_number, b_msec, b_number;
+
+        if (!parse_id(a, &a_msec, &a_number) || !parse_id(b, &b_msec, &b_number))
+                return false;
+        return a_msec != b_msec ? a_msec < b_msec : a_number < b_number;
+}
+
+/* Is there nothing new, or has the stream begun anew, before the place where it was read last? */
+static int look_back(Redis *redis, const char *key, size_t len, RedisCursor *cursor) {
+        RedisCursor end = {.n_silent = 0};
+        int r = find_end(redis, key, len, &end);
+
+        cursor->n_silent = 0;
+        if (r == 0 && is_before(&end, cursor))
+                *cursor = (RedisCursor){.id = START};
+        return MIN(r, 0);
 }
 
 int redis_stream_read(Redis *redis, const char *name, RedisCursor *cursor,
@@ -130,11 +164,15 @@ int redis_stream_read(Redis *redis, const char *name, RedisCursor *cursor,
         if (!redis->up)
                 return -EHOSTDOWN;
         if (cursor->id[0] == '\0')
-                return find_end(redis, key, len, cursor);
+                return MIN(find_end(redis, key, len, cursor), 0);
         reply = redis_ask(redis, redis_append(redis, 6, argv, lens));
         if (!reply)
                 return -EHOSTDOWN;
         r = take_entries(redis, reply, cursor, each, userdata);
         freeReplyObject(reply);
+        if (r > 0)
+                cursor->n_silent = 0;
+        else if (++cursor->n_silent >= REDIS_STREAM_SILENT)
+                r = look_back(redis, key, len, cursor);
         return r;
 }

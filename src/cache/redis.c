@@ -28,7 +28,7 @@
 #define DOUBLINGS_MAX 5u
 #define GREETING_USEC (5 * USEC_PER_SEC)   /* a frozen server is waited for this long, idly */
 #define GREETING_STEP (10 * USEC_PER_MSEC) /* between two looks at it */
-#define READ_SIZE     (16u * 1024)         /* of one redisBufferRead() */
+#define REPLY_MAX     (2 * REDIS_BATCH_MAX * (REDIS_VALUE_MAX + 64u)) /* bytes */
 
 /* splitmix64; for jitter only. */
 uint64_t redis_jitter(Redis *redis, uint64_t n) {
@@ -93,8 +93,18 @@ int redis_send(const Redis *redis, uint64_t until_usec) {
         }
 }
 
+/* What came, in however small pieces. */
+static int read_some(Redis *redis, size_t *n_bytes) {
+        size_t before = redis->context->reader->len;
+
+        if (redisBufferRead(redis->context) != REDIS_OK)
+                return -EIO;
+        *n_bytes += redis->context->reader->len - before;
+        return 0;
+}
+
 int redis_reply(Redis *redis, uint64_t until_usec, redisReply **ret) {
-        unsigned n_reads_max = 2 * REDIS_BATCH_MAX * (REDIS_VALUE_MAX + 64u) / READ_SIZE;
+        size_t n_bytes = 0;
         void *reply = NULL;
         int r;
 
@@ -106,13 +116,13 @@ int redis_reply(Redis *redis, uint64_t until_usec, redisReply **ret) {
                         *ret = reply;
                         return 0;
                 }
-                if (n_reads_max-- == 0)
+                if (n_bytes > REPLY_MAX)
                         return -EMSGSIZE;
                 r = wait_for(redis, POLLIN, until_usec);
+                if (r == 0)
+                        r = read_some(redis, &n_bytes);
                 if (r < 0)
                         return r;
-                if (redisBufferRead(redis->context) != REDIS_OK)
-                        return -EIO;
         }
 }
 

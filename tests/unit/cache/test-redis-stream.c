@@ -3,6 +3,8 @@
 /* Streams, against a real server: who hears what, and what else may stand there. */
 
 #include <errno.h>
+#include <poll.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -11,6 +13,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -145,6 +151,116 @@ static void test_what_else_stands_there(void **state) {
         assert_true(stats.n_refused > 0);
 }
 
+/* Its clock was ahead, nobody wrote for a minute, and now its entries are older than the last. */
+static void test_begun_anew_with_a_clock_behind(void **state) {
+        Fixture *f = *state;
+        unsigned n = 0;
+        int r;
+
+        assert_int_equal(hear(f), 0);
+        freeReplyObject(redis_server_command(&f->server, "XADD %s 99999999999999-7 v old", KEY));
+        assert_int_equal(hear(f), 1);
+        assert_int_equal(number(f, "DEL %s"), 1);
+        tell(f, "one");
+        do
+                r = hear(f);
+        while (r == 0 && ++n <= REDIS_STREAM_SILENT);
+        assert_int_equal(r, 1);
+        assert_string_equal(f->heard, "one|");
+
+        /* Silence alone is none, and nothing is heard twice. */
+        for (n = 0; n < 2 * REDIS_STREAM_SILENT + 2; n++)
+                assert_int_equal(hear(f), 0);
+        tell(f, "two");
+        assert_int_equal(hear(f), 1);
+        assert_string_equal(f->heard, "two|");
+}
+
+/* ---- a network that brings little at a time ---- */
+
+#define PIECE 1000u /* bytes */
+
+typedef struct Slow {
+        const Fixture *fixture;
+        int listener;
+} Slow;
+
+/* false: that was all. */
+static bool pass_on(int from, int to, size_t piece) {
+        char bytes[64 * 1024];
+        ssize_t n = recv(from, bytes, sizeof bytes, 0);
+
+        for (ssize_t at = 0; at < n; at += (ssize_t)piece) {
+                const struct timespec moment = {.tv_nsec = 20000};
+
+                if (send(to, bytes + at, MIN(piece, (size_t)(n - at)), MSG_NOSIGNAL) <= 0)
+                        return false;
+                (void)nanosleep(&moment, NULL);
+        }
+        return n > 0;
+}
+
+static void *run_slow(void *userdata) {
+        const Slow *slow = userdata;
+        int client = accept(slow->listener, NULL, NULL);
+        redisContext *server = redisConnectUnix(slow->fixture->server.place + strlen("unix:"));
+        struct pollfd fds[2] = {{.fd = client, .events = POLLIN},
+                                {.fd = server->fd, .events = POLLIN}};
+        bool more = true;
+
+        while (more && poll(fds, 2, -1) > 0) {
+                if (fds[0].revents)
+                        more = pass_on(client, server->fd, 64 * 1024);
+                if (more && fds[1].revents)
+                        more = pass_on(server->fd, client, PIECE);
+        }
+        (void)close(client);
+        redisFree(server);
+        return NULL;
+}
+
+static void on_large(void *userdata, Slice value) {
+        size_t *n = userdata;
+
+        *n += value.len;
+}
+
+/* The largest answer there is, in a thousand pieces. */
+static void test_many_small_pieces(void **state) {
+        static char large[REDIS_STREAM_MAX];
+        Fixture *f = *state;
+        struct sockaddr_un address = {.sun_family = AF_UNIX};
+        Slow slow = {.fixture = f, .listener = socket(AF_UNIX, SOCK_STREAM, 0)};
+        char place[sizeof address.sun_path + 8];
+        RedisOptions options = {.place = place, .timeout_usec = WAIT_USEC};
+        pthread_t thread;
+        Redis *redis;
+        size_t n = 0;
+        int r;
+
+        (void)snprintf(address.sun_path, sizeof address.sun_path, "%s/slow", f->server.folder);
+        (void)snprintf(place, sizeof place, "unix:%s", address.sun_path);
+        assert_int_equal(bind(slow.listener, (const struct sockaddr *)&address, sizeof address), 0);
+        assert_int_equal(listen(slow.listener, 1), 0);
+        assert_int_equal(pthread_create(&thread, NULL, run_slow, &slow), 0);
+        assert_int_equal(redis_new(&options, &redis), 0);
+        assert_int_equal(redis_connect(redis, WAIT_USEC), 0);
+        assert_int_equal(redis_stream_read(redis, "test", &f->cursor, on_large, &n), 0);
+        for (unsigned i = 0; i < REDIS_STREAM_READ; i++) {
+                redis_stream_write(f->redis, "test", slice_make(large, sizeof large));
+                assert_int_equal(redis_settle(f->redis, WAIT_USEC), 0);
+        }
+        r = redis_stream_read(redis, "test", &f->cursor, on_large, &n);
+        if (r < 0)
+                print_message("%s\n", redis_why(redis));
+        (void)redis_free(redis);
+        (void)pthread_join(thread, NULL);
+        (void)close(slow.listener);
+        (void)unlink(address.sun_path);
+        assert_int_equal(r, REDIS_STREAM_READ);
+        assert_int_equal(n, REDIS_STREAM_READ * sizeof large);
+}
+
 /* It costs one timeout, and the circuit is open. */
 static void test_frozen(void **state) {
         Fixture *f = *state;
@@ -170,6 +286,8 @@ int main(void) {
                         WITH_SERVER(test_empty_at_first),
                         WITH_SERVER(test_many),
                         WITH_SERVER(test_what_else_stands_there),
+                        WITH_SERVER(test_begun_anew_with_a_clock_behind),
+                        WITH_SERVER(test_many_small_pieces),
                         WITH_SERVER(test_frozen),
         };
 
