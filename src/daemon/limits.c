@@ -53,7 +53,10 @@ static int open_share(Manager *manager) {
         options.password = password;
         if (r == 0)
                 r = redis_new(&options, &redis);
-        return r < 0 ? r : limit_share_new(manager->limiter, redis, &manager->limit_share);
+        if (r < 0)
+                return r;
+        return limit_share_new(manager->limiter, redis, options.timeout_usec,
+                               &manager->limit_share);
 }
 
 /* The memory is only taken once something is limited; then it stays. */

@@ -25,6 +25,7 @@
 #define HOST_BYTES   sizeof(uint64_t)
 #define READS_MAX    32u                 /* in one turn: all that a stream keeps */
 #define HEARD_MAX    (1024u * 1024)      /* bytes in one turn; the rest waits for the next one */
+#define STALE_USEC   (3 * USEC_PER_SEC)  /* between two turns: it stood still */
 #define LOOK_UP_USEC (30 * USEC_PER_SEC) /* between two looks at what the server's name means */
 
 _Static_assert(HOST_BYTES + LIMIT_USES_MAX * LIMIT_USES_BYTES <= REDIS_STREAM_MAX,
@@ -34,7 +35,7 @@ _Static_assert(READS_MAX *REDIS_STREAM_READ >= REDIS_STREAM_ENTRIES, "all that i
 typedef struct Parcel {
         ListNode node;
         bool leads;     /* it shall hear, too */
-        bool up;        /* Redis answered */
+        bool up;        /* Redis answered, and refused nothing */
         Buffer told;    /* the host, and its uses */
         Buffer heard;   /* uses of other hosts */
         uint64_t n_bad; /* entries that were none */
@@ -54,8 +55,10 @@ struct LimitShare {
         Inbox *inbox;
         Outbox *outbox;
         Thread *thread;
-        Redis *redis;       /* the thread's */
-        RedisCursor cursor; /* the thread's */
+        Redis *redis; /* the thread's, as what follows */
+        uint64_t timeout_usec;
+        RedisCursor cursor;
+        uint64_t turn_usec; /* the last exchange */
 };
 
 /* ---- the thread ---- */
@@ -82,12 +85,28 @@ static void on_entry(void *userdata, Slice value) {
                 parcel->n_bad++;
 }
 
+static uint64_t n_refused(const LimitShare *share) {
+        RedisStats stats;
+
+        redis_stats(share->redis, &stats);
+        return stats.n_refused;
+}
+
+/* What was given while it heard nothing is paid in part already: it begins at the end. */
+static void begin_turn(LimitShare *share, const Parcel *parcel) {
+        uint64_t now = clock_monotonic_usec();
+
+        if (!parcel->up || !parcel->leads || now - share->turn_usec > STALE_USEC)
+                share->cursor = (RedisCursor){.n_silent = 0};
+        share->turn_usec = now;
+}
+
 static void exchange(LimitShare *share, Parcel *parcel) {
+        uint64_t refused = n_refused(share);
         int r = 0;
 
         parcel->up = redis_is_up(share->redis);
-        if (!parcel->up || !parcel->leads)
-                share->cursor = (RedisCursor){{0}}; /* later it begins at the end */
+        begin_turn(share, parcel);
         if (!parcel->up)
                 return;
         if (parcel->told.len > HOST_BYTES)
@@ -97,7 +116,10 @@ static void exchange(LimitShare *share, Parcel *parcel) {
                 if (r < (int)REDIS_STREAM_READ)
                         break;
         }
-        parcel->up = redis_is_up(share->redis);
+        if (redis_settle(share->redis, share->timeout_usec) < 0) /* who only tells waits, too */
+                parcel->up = false;
+        else
+                parcel->up = n_refused(share) == refused;
 }
 
 static void share_run(void *userdata) {
@@ -190,7 +212,7 @@ void limit_share_stats(const LimitShare *share, LimitShareStats *ret) {
 
 /* ---- the object ---- */
 
-int limit_share_new(Limiter *limiter, Redis *redis, LimitShare **ret) {
+int limit_share_new(Limiter *limiter, Redis *redis, uint64_t timeout_usec, LimitShare **ret) {
         _cleanup_(limit_share_free_p) LimitShare *share = calloc(1, sizeof *share);
         int r;
 
@@ -199,6 +221,7 @@ int limit_share_new(Limiter *limiter, Redis *redis, LimitShare **ret) {
                 return -ENOMEM;
         }
         share->redis = redis;
+        share->timeout_usec = timeout_usec;
         share->limiter = limiter;
         share->host = limiter_host(limiter);
         r = limit_uses_new(&share->uses);

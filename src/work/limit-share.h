@@ -12,7 +12,7 @@
 #include "limit/limiter.h"
 
 typedef struct LimitShareStats {
-        bool up;           /* Redis answers */
+        bool up;           /* Redis answers, and takes what it is told */
         uint64_t n_told;   /* requests that others were told of */
         uint64_t n_untold; /* and those they were not: Redis away or slow, or too many clients */
         uint64_t n_heard;  /* of others', taken of the budgets here */
@@ -21,9 +21,10 @@ typedef struct LimitShareStats {
 
 typedef struct LimitShare LimitShare;
 
-/* Takes redis over, also on failure. The limiter, which is the loop's, tells of what it gives from
- * now on, and must live longer. */
-int limit_share_new(Limiter *limiter, Redis *redis, LimitShare **ret) _must_check_;
+/* Takes redis over, also on failure; timeout_usec: how long its answers are waited for. The
+ * limiter, which is the loop's, tells of what it gives from now on, and must live longer. */
+int limit_share_new(Limiter *limiter, Redis *redis, uint64_t timeout_usec,
+                    LimitShare **ret) _must_check_;
 LimitShare *limit_share_free(LimitShare *share);
 DEFINE_CLEANUP(LimitShare, limit_share_free)
 

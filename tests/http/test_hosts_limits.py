@@ -6,6 +6,7 @@ limits."""
 
 import os
 import random
+import signal
 import sys
 import threading
 import time
@@ -192,6 +193,48 @@ class Away(Base):
         self.assertLess(slowest, 0.3 * harness.SLOW)
         self.redis.thaw()
         self.wait_shared(one)
+
+    def test_each_instance_of_a_host_knows_of_a_frozen_redis(self):
+        instances = self.host("Limits.Read=1000/1d:1000", n=2)
+        self.wait_shared(*instances)
+        self.redis.freeze()
+        for instance in instances:
+            harness.wait_for(lambda i=instance: self.statuses(i, 1) and i.metric("shortener_limits_shared ") == 0, 10, "it to know")
+            told = instance.metric("shortener_limits_told_total ")
+            self.assertEqual(self.statuses(instance, 5), [200] * 5)
+            harness.wait_for(lambda i=instance: i.metric("shortener_limits_untold_total ") >= 5, 10, "what nobody was told")
+            self.assertEqual(instance.metric("shortener_limits_told_total "), told)
+        self.redis.thaw()
+        self.wait_shared(*instances)
+
+    def test_a_redis_that_takes_nothing(self):
+        one, = self.host("Limits.Read=1000/1d:1000")
+        self.wait_shared(one)
+        self.redis.command("CONFIG", "SET", "maxmemory", "1")
+        told = one.metric("shortener_limits_told_total ")
+        self.assertEqual(self.statuses(one, 5), [200] * 5)
+        harness.wait_for(lambda: one.metric("shortener_limits_untold_total ") == 5, 10, "what nobody was told")
+        self.assertEqual(one.metric("shortener_limits_told_total "), told)
+        harness.wait_for(lambda: self.statuses(one, 1) and one.metric("shortener_limits_shared ") == 0, 10, "it to know")
+        self.redis.command("CONFIG", "SET", "maxmemory", "0")
+        harness.wait_for(lambda: self.statuses(one, 1) and one.metric("shortener_limits_shared ") == 1, 10, "it to be told again")
+
+    def test_who_stood_still_does_not_ask_for_what_was_paid_meanwhile(self):
+        one, two = (self.host("Limits.Read=10/1s:10")[0] for _ in range(2))
+        self.wait_shared(one, two)
+        harness.wait_for(lambda: self.statuses(one, 1) and two.metric("shortener_limits_heard_total ") > 0, 10, "it to hear")
+        heard = two.metric("shortener_limits_heard_total ")
+        two.signal(signal.SIGSTOP)
+        self.addCleanup(two.signal, signal.SIGCONT)
+        given = 0
+        while given < 60:  # six seconds at its pace
+            given += self.statuses(one, 1) == [200]
+            time.sleep(0.02)  # a rate, not a wait
+        two.signal(signal.SIGCONT)
+        # What comes last is heard last; a few may have been under way before.
+        other = add_client("192.0.2.2")
+        harness.wait_for(lambda: self.statuses(one, 1, other) and two.metric("shortener_limits_heard_total ") > heard + 4, 10, "it to hear again")
+        self.assertEqual(self.statuses(two, 1), [200])
 
     def test_what_else_stands_in_the_stream(self):
         one, = self.host("Limits.Read=10/1d:10")
