@@ -25,6 +25,7 @@
 #define LOG_PAGES_CLIENT     16000 /* a client's writer does */
 #define CHECKPOINT_WAIT_USEC 20000ULL /* for the turn to move the log's end */
 #define SQL_SIZE             1024     /* bytes of a composed statement */
+#define BLOCK_SIZE           16384    /* of the log, when it is written again */
 #define ROWS_FIRST           128 /* rows of the first allocation of a list that may be longer */
 
 /* ---- statements ---- */
@@ -221,19 +222,64 @@ static int commit(SqliteSession *s, const Slice *codes, size_t n) {
         return r;
 }
 
+/* The same bytes once more, so that the next sync has them to write. */
+static int write_again(sqlite3_file *log) {
+        char block[BLOCK_SIZE];
+        sqlite3_int64 size = 0;
+        int rc, n;
+
+        rc = log->pMethods->xFileSize(log, &size);
+        for (sqlite3_int64 at = 0; at < size && rc == SQLITE_OK; at += n) {
+                n = (int)MIN(size - at, (sqlite3_int64)sizeof(block));
+                rc = log->pMethods->xRead(log, block, n, at);
+                if (rc == SQLITE_OK)
+                        rc = log->pMethods->xWrite(log, block, n, at);
+        }
+        return rc == SQLITE_OK ? log->pMethods->xSync(log, SQLITE_SYNC_NORMAL) : rc;
+}
+
+/*
+ * After a sync that failed the kernel takes for written what it could not write: later syncs say
+ * nothing of it. What is missing on the disk is in the middle of the log then, and all that is
+ * committed behind it counts no more than the gap. So no sync is believed until all of the log was
+ * written once more, while nobody else may write to it.
+ */
+static int mend_log(SqliteSession *s, sqlite3_file *log) {
+        SqliteStore *store = s->session.store->data;
+        int r;
+
+        if (store_hook_enter(&s->session, s->session.deadline_usec) < 0)
+                return -EBUSY;
+        r = run_plain(s, STMT_BEGIN_WRITE, "BEGIN IMMEDIATE");
+        if (r == 0) {
+                int rc = write_again(log);
+
+                /* Before the turn ends: nobody has committed since whose sync failed. */
+                if (rc == SQLITE_OK)
+                        atomic_store(&store->log_doubtful, false);
+                else
+                        r = sqlite_fail(s, rc);
+        }
+        sqlite_rollback(s);
+        return r;
+}
+
 int sqlite_sync_log(SqliteSession *s) {
+        SqliteStore *store = s->session.store->data;
         sqlite3_file *log = NULL;
-        int rc;
+        int rc, r = 0;
 
         rc = sqlite3_file_control(s->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
-        if (rc == SQLITE_OK && log && log->pMethods)
-                rc = log->pMethods->xSync(log, SQLITE_SYNC_NORMAL);
-        if (rc == SQLITE_OK)
-                return 0;
-        rc = sqlite_fail(s, rc);
-        store_session_set_error(&s->session, "%s: the write-ahead log cannot be synced",
-                                s->session.store->place);
-        return rc;
+        if (rc != SQLITE_OK || !log || !log->pMethods)
+                return rc == SQLITE_OK ? 0 : sqlite_fail(s, rc);
+        if (log->pMethods->xSync(log, SQLITE_SYNC_NORMAL) != SQLITE_OK)
+                atomic_store(&store->log_doubtful, true);
+        if (atomic_load(&store->log_doubtful))
+                r = mend_log(s, log);
+        if (r < 0)
+                store_session_set_error(&s->session, "%s: the write-ahead log cannot be synced",
+                                        s->session.store->place);
+        return r;
 }
 
 /* false: somebody else is at it, or it fails. */

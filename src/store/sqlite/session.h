@@ -104,7 +104,8 @@ typedef struct SqliteSession {
 /* What all sessions of one Store share; store->data. */
 typedef struct SqliteStore {
         SchemaSeries series;
-        atomic_bool seen; /* the file was there: if it vanishes it is not made again */
+        atomic_bool seen;         /* the file was there: if it vanishes it is not made again */
+        atomic_bool log_doubtful; /* a sync failed: see sqlite_sync_log() */
 } SqliteStore;
 
 static inline SqliteSession *sqlite_session(StoreSession *session) {
