@@ -46,8 +46,12 @@ int sqlite_key_find(StoreSession *session, Arena *arena, const StoreKey *key, St
                                .body = arena_dup(arena, sqlite_text(statement, 2))};
         if (!answer.body.data)
                 return -ENOMEM;
-        *ret = answer;
-        return 0;
+        /* Another process may have committed it just now, and not have told anybody yet. */
+        (void)sqlite3_reset(statement);
+        r = sqlite_sync_log(s);
+        if (r == 0)
+                *ret = answer;
+        return r;
 }
 
 int sqlite_key_take(SqliteSession *s, const StoreKey *key) {

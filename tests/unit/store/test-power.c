@@ -29,7 +29,8 @@ typedef struct Disk {
 } Disk;
 
 static Disk disks[] = {{.suffix = "/test.db"}, {.suffix = "/test.db-wal"}};
-static unsigned n_failing; /* syncs of the log that fail */
+static unsigned n_failing;        /* syncs of the log that fail */
+static void (*before_sync)(void); /* of the log, once */
 
 static Disk *disk_of(const sqlite3_file *file) {
         for (size_t i = 0; i < ELEMENTSOF(disks); i++)
@@ -71,6 +72,11 @@ static int layer_sync(sqlite3_file *file, int flags) {
         bool fails = false;
 
         if (disk == disks + 1) {
+                void (*call)(void) = before_sync;
+
+                before_sync = NULL;
+                if (call)
+                        call();
                 fails = n_failing > 0;
                 n_failing -= fails;
         }
@@ -123,6 +129,7 @@ static int setup(void **state) {
                 disks[i].size = disks[i].n_writes = 0;
         }
         n_failing = 0;
+        before_sync = NULL;
         return place_setup(state);
 }
 
@@ -218,6 +225,51 @@ static void test_two_lost_syncs(void **state) {
         check_lost_sync(*state, 2, -EHOSTDOWN);
 }
 
+/* ---- a key that another process has just used ---- */
+
+static struct {
+        Place *place;
+        StoreSession *session;
+        const StoreKey *key;
+} replay;
+
+static int answer(void *userdata _unused_, const void *row _unused_, StoreAnswer *ret) {
+        *ret = (StoreAnswer){.status = 201, .body = S("made")};
+        return 0;
+}
+
+static void replay_answer(void) {
+        StoreAnswer found;
+
+        assert_int_equal(store_key_find(replay.session, &replay.place->arena, replay.key, &found),
+                         0);
+        cut_power(replay.place);
+}
+
+static void test_answer_of_another(void **state) {
+        const StoreKey key = {.name = {1}, .request = {2}, .expires_sec = 9, .answer = answer};
+        Place *place = *state;
+        Store *one = open_store(place->url, true), *two = open_store(place->url, true);
+        StoreSession *session = open_session(one), *other = open_session(two);
+        const Url url = {.code = S("one"), .target = S("https://x/"), .location = S("https://x/")};
+        const StoreUrlNew new = {.url = &url, .details = S("{}")};
+        Url made;
+
+        assert_int_equal(store_ping(session), 0);
+        assert_int_equal(store_ping(other), 0);
+        replay.place = place;
+        replay.session = other;
+        replay.key = &key;
+        before_sync = replay_answer;
+        assert_int_equal(store_url_create_once(session, &new, &key, &made), 0);
+        assert_null(before_sync);
+        assert_kept(place, "one", true);
+        (void)store_session_free(session);
+        (void)store_session_free(other);
+        (void)store_free(one);
+        (void)store_free(two);
+}
+
 #define POWER_TEST(f) cmocka_unit_test_setup_teardown(f, setup, place_teardown)
 
 int main(void) {
@@ -225,6 +277,7 @@ int main(void) {
                         POWER_TEST(test_synced),
                         POWER_TEST(test_lost_sync),
                         POWER_TEST(test_two_lost_syncs),
+                        POWER_TEST(test_answer_of_another),
         };
 
         return cmocka_run_group_tests(tests, install_layer, NULL);
