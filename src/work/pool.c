@@ -29,6 +29,9 @@
 /* The mean duration of a call follows this many of them: some that took long, since the store stood
  * still for a moment, say nothing of the others. */
 #define MEAN_CALLS 256u
+/* And it halves while for so long nobody has anything to do: then there is no backlog, and what was
+ * slow, such as a store that was away, may be over. */
+#define FORGET_USEC USEC_PER_SEC
 
 typedef struct Worker {
         Pool *pool;
@@ -48,6 +51,7 @@ struct Pool {
         uint32_t stop; /* atomic, futex */
         unsigned n_workers;
         atomic_uint_fast64_t mean_usec_calls; /* MEAN_CALLS times the mean duration of a call */
+        atomic_uint_fast64_t last_usec;       /* CLOCK_MONOTONIC at the end of the last one */
         Worker workers[];
 };
 
@@ -159,12 +163,35 @@ static void await_connection(Worker *worker) {
 
 /* ---- one call after another ---- */
 
-/* Workers that do this at once may lose one of theirs. */
-static void note_duration(Pool *pool, uint64_t usec) {
-        uint64_t mean = atomic_load_explicit(&pool->mean_usec_calls, memory_order_relaxed);
+static void set_mean(Pool *pool, uint64_t mean_usec_calls, uint64_t now_usec) {
+        atomic_store_explicit(&pool->mean_usec_calls, mean_usec_calls, memory_order_relaxed);
+        atomic_store_explicit(&pool->last_usec, now_usec, memory_order_relaxed);
+}
 
-        atomic_store_explicit(&pool->mean_usec_calls, mean - mean / MEAN_CALLS + usec,
-                              memory_order_relaxed);
+/* Workers that do this at once may lose one of theirs. */
+static void note_duration(Pool *pool, uint64_t since_usec) {
+        uint64_t mean = atomic_load_explicit(&pool->mean_usec_calls, memory_order_relaxed);
+        uint64_t now = clock_monotonic_usec();
+
+        set_mean(pool, mean - mean / MEAN_CALLS + (now - since_usec), now);
+}
+
+static bool is_idle(const Pool *pool) {
+        for (unsigned i = 0; i < pool->n_workers; i++)
+                if (atomic_load(&pool->workers[i].busy_since) != 0)
+                        return false;
+        return inbox_length(pool->inbox) == 0;
+}
+
+/* After a pause, before the call that ends it. */
+static void forget_durations(Pool *pool) {
+        uint64_t mean = atomic_load_explicit(&pool->mean_usec_calls, memory_order_relaxed);
+        uint64_t last = atomic_load_explicit(&pool->last_usec, memory_order_relaxed);
+        uint64_t now = clock_monotonic_usec(), paused = now - MIN(now, last);
+
+        mean >>= MIN(paused / FORGET_USEC, (uint64_t)63);
+        mean -= mean * (paused % FORGET_USEC) / (2 * FORGET_USEC);
+        set_mean(pool, mean, now);
 }
 
 static void worker_run(void *userdata) {
@@ -187,8 +214,8 @@ static void worker_run(void *userdata) {
                 worker_call(worker, call);
                 session = atomic_load(&worker->session);
                 atomic_store(&worker->connected, session && store_session_is_connected(session));
+                note_duration(pool, since);
                 atomic_store(&worker->busy_since, 0);
-                note_duration(pool, clock_monotonic_usec() - since);
                 outbox_push(pool->done, &call->node);
         }
 }
@@ -268,6 +295,8 @@ bool pool_takes(const Pool *pool, const Call *call) {
 }
 
 int pool_push(Pool *pool, Call *call) {
+        if (is_idle(pool))
+                forget_durations(pool);
         return pool_takes(pool, call) ? inbox_push(pool->inbox, &call->node) : -ENOBUFS;
 }
 

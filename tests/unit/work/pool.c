@@ -221,6 +221,52 @@ static void test_what_would_wait_too_long_is_refused(void **state) {
                 request_free(requests[i]);
 }
 
+static void push_all(Fixture *fixture, Request **requests, size_t n, int (*worker)(Call *)) {
+        for (size_t i = 0; i < n; i++) {
+                requests[i] = request_new(worker, 600 * USEC_PER_SEC);
+                assert_int_equal(pool_push(fixture->pool, &requests[i]->call), 0);
+        }
+}
+
+static void take_back(Fixture *fixture, Request **requests, size_t n) {
+        wait_back(fixture, n);
+        for (size_t i = 0; i < n; i++)
+                request_free(requests[i]);
+}
+
+/* Would a call be taken that comes behind 98 others, 49 for each worker? */
+static bool takes_behind_others(Fixture *fixture) {
+        enum { N = 100 };
+        Request *requests[N];
+        bool taken;
+
+        push_all(fixture, requests, N, handler_hangs);
+        taken = pool_takes(fixture->pool,
+                           &(Call){.deadline_usec = clock_monotonic_usec() + 100000});
+        for (size_t i = 0; i < N; i++)
+                assert_int_equal(sem_post(&hang), 0);
+        take_back(fixture, requests, N);
+        return taken;
+}
+
+/* What was slow before a pause says little of what comes behind it. */
+static void test_a_pause_is_forgiven(void **state) {
+        const PoolOptions options = {.n_workers = 2, .queue_max = 1000};
+        Fixture *fixture = *state;
+        enum { N = 400 };
+        Request *requests[N];
+
+        fixture->pool = pool_free(fixture->pool);
+        assert_int_equal(pool_new(&options, fixture->store, NULL, NULL, fixture->done,
+                                  &fixture->pool),
+                         0);
+        push_all(fixture, requests, N, handler_slow);
+        take_back(fixture, requests, N);
+        assert_false(takes_behind_others(fixture));
+        (void)usleep(4500000);
+        assert_true(takes_behind_others(fixture));
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                         cmocka_unit_test_setup_teardown(test_answers, setup, teardown),
@@ -231,6 +277,7 @@ int main(void) {
                                                         teardown),
                         cmocka_unit_test_setup_teardown(test_what_would_wait_too_long_is_refused,
                                                         setup, teardown),
+                        cmocka_unit_test_setup_teardown(test_a_pause_is_forgiven, setup, teardown),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
