@@ -45,8 +45,9 @@ typedef struct StoreOps {
         void (*expect_up)(Store *store); /* NULL: it connects whenever it is asked to */
         int (*session_new)(Store *store, StoreSession **ret);
         void (*session_free)(StoreSession *session);
-        /* NULL, both: whoever wants a connection has one. */
+        /* NULL, all: whoever wants a connection has one. */
         bool (*is_connected)(const StoreSession *session);
+        void (*look)(StoreSession *session); /* gives up a connection that was ended */
         int (*ready)(StoreSession *session); /* connects; 0, or what a verb would be */
 
         int (*ping)(StoreSession *session);

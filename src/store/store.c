@@ -227,6 +227,11 @@ bool store_session_is_connected(const StoreSession *session) {
         return !ops->is_connected || ops->is_connected(session);
 }
 
+void store_session_look(StoreSession *session) {
+        if (session->store->ops->look)
+                session->store->ops->look(session);
+}
+
 bool store_session_has_room(StoreSession *session) {
         if (store_session_is_connected(session) || store_n_crowded(session->store) == 0)
                 return true;

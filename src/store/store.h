@@ -102,6 +102,9 @@ unsigned store_n_connected(const Store *store);
 /* And how many are not, because the server has as many connections as it takes. Any thread. */
 unsigned store_n_crowded(const Store *store);
 bool store_session_is_connected(const StoreSession *session);
+/* For a session that has had nothing to do for a while: was its connection ended meanwhile? Then it
+ * is none any more, and keeps nobody else from saying that the server is away. Does not wait. */
+void store_session_look(StoreSession *session);
 /* Tries to connect a session that has no connection, if the last ones who tried were told that
  * there are too many. false: there still are, and other sessions of this process have theirs: what
  * is to be done had best be left to them. What else is wrong, the next verb says. */

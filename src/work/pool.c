@@ -25,6 +25,8 @@
 
 #define ROOM_USEC    (250 * USEC_PER_MSEC) /* from one look for a connection to the next */
 #define CONNECT_USEC USEC_PER_SEC
+#define IDLE_USEC \
+ (5 * USEC_PER_SEC) /* without a call, from one look at the connection to the next */
 
 /* The mean duration of a call follows this many of them: some that took long, since the store stood
  * still for a moment, say nothing of the others. */
@@ -194,12 +196,33 @@ static void forget_durations(Pool *pool) {
         set_mean(pool, mean, now);
 }
 
+static void look_at_connection(Worker *worker) {
+        StoreSession *session = atomic_load(&worker->session);
+
+        if (session)
+                store_session_look(session);
+        atomic_store(&worker->connected, session && store_session_is_connected(session));
+}
+
+/* NULL: the pool ends. */
+static ListNode *next_call(Worker *worker) {
+        Inbox *inbox = worker->pool->inbox;
+        ListNode *node;
+
+        while (!(node = inbox_take(inbox, IDLE_USEC))) {
+                if (inbox_closed(inbox))
+                        return inbox_take(inbox, 0); /* what came between these two; no waiting */
+                look_at_connection(worker);
+        }
+        return node;
+}
+
 static void worker_run(void *userdata) {
         Worker *worker = userdata;
         Pool *pool = worker->pool;
         ListNode *node;
 
-        while ((node = inbox_take(pool->inbox, 0))) {
+        while ((node = next_call(worker))) {
                 Call *call = LIST_ENTRY(node, Call, node);
                 uint64_t since = clock_monotonic_usec();
                 StoreSession *session;

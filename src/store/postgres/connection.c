@@ -374,10 +374,9 @@ void pg_disconnect(PgSession *s) {
         s->connected = s->lost = s->listening = s->committing = false;
 }
 
-/* Did the server end the connection while it was idle? It says why before it does, so whatever
- * comes unasked is reason enough for a new one; a session that listens expects to hear something.
- */
-static bool has_ended(PgSession *s) {
+/* It says why before it does, so whatever comes unasked is reason enough for a new connection; a
+ * session that listens expects to hear something. */
+bool pg_has_ended(PgSession *s) {
         struct pollfd fd = {.fd = PQsocket(s->db), .events = POLLIN};
 
         while (poll(&fd, 1, 0) != 0)
@@ -401,8 +400,9 @@ int pg_ready(PgSession *s) {
         s->limit_usec = s->session.deadline_usec;
         if (s->in_load)
                 return 0;
-        if (s->db && (s->lost || is_passed(s) ||
-                      (!s->listening && clock_monotonic_usec() >= s->until_usec) || has_ended(s)))
+        if (s->db &&
+            (s->lost || is_passed(s) ||
+             (!s->listening && clock_monotonic_usec() >= s->until_usec) || pg_has_ended(s)))
                 pg_disconnect(s);
         if (LIKELY(s->db))
                 return 0;

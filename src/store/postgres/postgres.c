@@ -76,6 +76,13 @@ static bool pg_is_connected(const StoreSession *session) {
         return CONTAINER_OF(session, const PgSession, session)->connected;
 }
 
+static void pg_look(StoreSession *session) {
+        PgSession *s = pg_session(session);
+
+        if (s->db && !s->in_load && (s->lost || pg_has_ended(s)))
+                pg_disconnect(s);
+}
+
 static int pg_session_ready(StoreSession *session) {
         return pg_ready(pg_session(session));
 }
@@ -104,7 +111,7 @@ static void pg_expect_up(Store *store) {
   .token_list = pg_token_list, .audit_list = pg_audit_list, .audit_tidy = pg_audit_tidy,        \
   .key_find = pg_key_find, .keys_tidy = pg_keys_tidy, .import_rows = STORE_IMPORT_ROWS_MAX,     \
   .capacity = pg_capacity, .expect_up = pg_expect_up, .is_connected = pg_is_connected,          \
-  .ready = pg_session_ready,                                                                    \
+  .look = pg_look, .ready = pg_session_ready,                                                   \
  }
 
 const StoreOps store_postgres_ops[] = {POSTGRES_OPS("postgresql:"), POSTGRES_OPS("postgres:")};

@@ -152,6 +152,8 @@ void pg_conninfo_done(PgStore *store);
 /* Connected to a server that takes changes, and the limit is set. */
 int pg_ready(PgSession *s) _must_check_;
 void pg_disconnect(PgSession *s);
+/* Did the server end the connection while it was idle? Does not wait. */
+bool pg_has_ended(PgSession *s);
 /* Waits until the socket is ready for events (POLLIN, POLLOUT); a connection whose time is over is
  * closed. */
 int pg_wait(PgSession *s, short events) _must_check_;

@@ -79,10 +79,37 @@ static void test_those_with_a_connection_go_on(void **state _unused_) {
         (void)store_free(store);
 }
 
+/* One that nobody uses knows that its connection is gone when it looks. */
+static void test_breaker_opens_beside_an_idle_one(void **state _unused_) {
+        const char *database = postgres_database();
+        Store *store = store_with_room(database, 1);
+        StoreSession *idle = open_session(store), *session = open_session(store);
+        uint64_t end_usec = clock_monotonic_usec() + 30 * USEC_PER_SEC;
+
+        assert_int_equal(store_ping(idle), 0);
+        store_session_look(idle);
+        assert_true(store_session_is_connected(idle));
+        assert_int_equal(store_ping(session), -EHOSTDOWN);
+        assert_true(store_is_up(store));
+        sql(database, "ALTER ROLE few CONNECTION LIMIT 0");
+        sql(database, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                      " WHERE usename = 'few'");
+        while (store_session_is_connected(idle) && clock_monotonic_usec() < end_usec)
+                store_session_look(idle);
+        assert_int_equal(store_n_connected(store), 0);
+        for (unsigned i = 0; i < STORE_BREAKER_FAILURES; i++)
+                assert_int_equal(store_ping(session), -EHOSTDOWN);
+        assert_false(store_is_up(store));
+        (void)store_session_free(session);
+        (void)store_session_free(idle);
+        (void)store_free(store);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                         cmocka_unit_test(test_breaker_is_for_those_without_any),
                         cmocka_unit_test(test_those_with_a_connection_go_on),
+                        cmocka_unit_test(test_breaker_opens_beside_an_idle_one),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
