@@ -324,6 +324,14 @@ static int append_batch(Append *append, uint64_t *ret_next_seq) {
         return move_spool(append, &done);
 }
 
+/* A position as result: for what is before it the spool's files may be deleted, so it must be on
+ * the disk, even if who committed it has died since, or could not sync it. */
+static int sure(SqliteSession *s, int result) {
+        int r = sqlite_sync_log(s);
+
+        return r < 0 ? r : result;
+}
+
 int sqlite_clicks_append(StoreSession *session, const StoreBatch *batch, uint64_t *ret_next_seq) {
         SqliteSession *s = sqlite_session(session);
         Append append = {.s = s, .batch = batch};
@@ -340,6 +348,8 @@ int sqlite_clicks_append(StoreSession *session, const StoreBatch *batch, uint64_
         r = append_batch(&append, &next_seq);
         owners_clear(s->owners);
         r = sqlite_end_write(s, r, &SLICE_NONE, 0);
+        if (r == STORE_CONFLICT_POSITION)
+                r = sure(s, r);
         if (r == 0 || r == STORE_CONFLICT_POSITION)
                 *ret_next_seq = next_seq;
         return r;
@@ -350,11 +360,18 @@ int sqlite_clicks_append(StoreSession *session, const StoreBatch *batch, uint64_
 int sqlite_offset_get(StoreSession *session, const uint8_t spool[STORE_SPOOL_ID_SIZE],
                       StoreOffset *ret) {
         SqliteSession *s = sqlite_session(session);
+        StoreOffset offset;
         int64_t id;
         int r;
 
         r = sqlite_ready(s);
-        return r < 0 ? r : get_spool(s, spool, &id, ret);
+        if (r == 0)
+                r = get_spool(s, spool, &id, &offset);
+        if (r == 0)
+                r = sure(s, r);
+        if (r == 0)
+                *ret = offset;
+        return r;
 }
 
 static int read_spool(sqlite3_stmt *statement, Arena *arena _unused_, void *ret_row) {

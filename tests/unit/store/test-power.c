@@ -270,6 +270,71 @@ static void test_answer_of_another(void **state) {
         (void)store_free(two);
 }
 
+/* ---- a position that another process has just moved ---- */
+
+static const uint8_t spool[STORE_SPOOL_ID_SIZE] = {7};
+
+static int append(StoreSession *session, uint64_t *ret_next) {
+        const StoreClick click = {.seq = 1, .url_id = 1, .time_sec = 1, .details = S("{}")};
+        const StoreBatch batch = {.spool = {7},
+                                  .first_seq = 1,
+                                  .from_seq = 1,
+                                  .upto_seq = 2,
+                                  .clicks = &click,
+                                  .n_clicks = 1};
+
+        return store_clicks_append(session, &batch, ret_next);
+}
+
+static void ask_position(void) {
+        StoreOffset offset;
+
+        assert_int_equal(store_offset_get(replay.session, spool, &offset), 0);
+        cut_power(replay.place);
+}
+
+static void append_again(void) {
+        uint64_t next = 0;
+
+        assert_int_equal(append(replay.session, &next), STORE_CONFLICT_POSITION);
+        assert_int_equal(next, 2);
+        cut_power(replay.place);
+}
+
+static void check_position(Place *place, void (*ask)(void)) {
+        Store *one = open_store(place->url, true), *two = open_store(place->url, true);
+        StoreSession *session = open_session(one), *other = open_session(two);
+        StoreSession *later;
+        Store *after;
+        StoreOffset offset;
+        uint64_t next;
+
+        assert_int_equal(store_ping(session), 0);
+        assert_int_equal(store_ping(other), 0);
+        replay.place = place;
+        replay.session = other;
+        before_sync = ask;
+        assert_int_equal(append(session, &next), 0);
+        assert_null(before_sync);
+        after = open_after(place, &later);
+        assert_int_equal(store_offset_get(later, spool, &offset), 0);
+        assert_int_equal(offset.next_seq, 2);
+        (void)store_session_free(later);
+        (void)store_free(after);
+        (void)store_session_free(session);
+        (void)store_session_free(other);
+        (void)store_free(one);
+        (void)store_free(two);
+}
+
+static void test_position_of_another(void **state) {
+        check_position(*state, ask_position);
+}
+
+static void test_conflict_with_another(void **state) {
+        check_position(*state, append_again);
+}
+
 #define POWER_TEST(f) cmocka_unit_test_setup_teardown(f, setup, place_teardown)
 
 int main(void) {
@@ -278,6 +343,8 @@ int main(void) {
                         POWER_TEST(test_lost_sync),
                         POWER_TEST(test_two_lost_syncs),
                         POWER_TEST(test_answer_of_another),
+                        POWER_TEST(test_position_of_another),
+                        POWER_TEST(test_conflict_with_another),
         };
 
         return cmocka_run_group_tests(tests, install_layer, NULL);
