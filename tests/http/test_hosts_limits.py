@@ -1,14 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Limits that several hosts share through Redis: what all let through together, with Redis and without,
-and that no redirect waits for it. Each service here is a host: its own folders, store and table of
+"""Limits that several hosts share through Redis: what each hears of the others, with Redis and without,
+and that no redirect waits for it. (How much they let through together: test_hosts_pace.py.) Each service here is a host: its own folders, store and table of
 limits."""
 
 import os
 import random
 import signal
 import sys
-import threading
 import time
 import unittest
 
@@ -18,29 +17,11 @@ import redis
 
 N_HOSTS = 3
 STREAM = "shortener:1: limits"
-SETTLE, MEASURE = 5, 20  # seconds
 CLIENT = {"X-Forwarded-For": "192.0.2.1"}
 
 
 def add_client(address):
     return {"X-Forwarded-For": address}
-
-
-class Client(threading.Thread):
-    """One client that asks one instance again and again; notes when it was let through."""
-
-    def __init__(self, instance, headers, pause, path="/urls/1"):
-        super().__init__(daemon=True)
-        self.instance, self.headers, self.pause, self.path = instance, headers, pause, path
-        self.through, self.over = [], threading.Event()
-
-    def run(self):
-        connection = self.instance.connect()
-        while not self.over.is_set():
-            if self.instance.request("GET", self.path, headers=self.headers, connection=connection).status != 429:
-                self.through.append(time.monotonic())
-            self.over.wait(self.pause)
-        connection.close()
 
 
 class Base(unittest.TestCase):
@@ -72,45 +53,6 @@ class Base(unittest.TestCase):
 
     def statuses(self, instance, n, headers=None, path="/urls"):
         return [instance.get(path, headers=headers or CLIENT).status for _ in range(n)]
-
-    def pace(self, instances, pauses, path="/urls/1"):
-        """What a client gets through in a second of all instances together, when it asks each with its pause."""
-        clients = [Client(instance, CLIENT, pause, path) for instance, pause in zip(instances, pauses)]
-        for client in clients:
-            client.start()
-        self.addCleanup(lambda: [client.over.set() for client in clients])
-        threading.Event().wait(SETTLE + MEASURE)  # the time is what is measured
-        end = time.monotonic()
-        for client in clients:
-            client.over.set()
-        for client in clients:
-            client.join()
-        counts = [sum(end - MEASURE <= t < end for t in client.through) for client in clients]
-        print(f"{self.id().rsplit('.', 1)[1]}: {counts} of {len(clients)} instances in {MEASURE} s", flush=True)
-        return sum(counts) / MEASURE
-
-
-class Pace(Base):
-    def test_three_hosts_keep_the_pace_of_one(self):
-        instances = self.hosts("Limits.Read=40/1s:10")
-        got = self.pace(instances, [0.005, 0.005, 0.005])
-        self.assertAlmostEqual(got, 40, delta=40 * 0.05)
-
-    def test_so_they_do_when_they_are_asked_unevenly(self):
-        instances = self.hosts("Limits.Read=40/1s:10")
-        got = self.pace(instances, [0.005, 0.05, 0.3])
-        self.assertAlmostEqual(got, 40, delta=40 * 0.05)
-
-    def test_two_instances_of_a_host_beside_another_host(self):
-        instances = [*self.host("Limits.Read=40/1s:10", n=2), *self.host("Limits.Read=40/1s:10")]
-        self.wait_shared(*instances)
-        got = self.pace(instances, [0.005, 0.005, 0.005])
-        self.assertAlmostEqual(got, 40, delta=40 * 0.05)
-
-    def test_unknown_codes(self):
-        instances = self.hosts("Limits.Misses=20/1s:5")
-        got = self.pace(instances, [0.01, 0.01, 0.01], "/unknown")
-        self.assertAlmostEqual(got, 20, delta=20 * 0.05)
 
 
 class Budgets(Base):
