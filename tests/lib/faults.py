@@ -280,9 +280,9 @@ class Audit:
                                " (SELECT count(*) FROM events e WHERE e.spool = s.id) FROM spools s")
             self.doubled = rows("SELECT spool, seq, count(*) FROM events WHERE spool IS NOT NULL"
                                 " GROUP BY spool, seq HAVING count(*) > 1")
-            self.drift = rows("SELECT u.id FROM urls u WHERE coalesce((SELECT redirects FROM url_totals t"
-                              " WHERE t.url_id = u.id), 0) <>"
-                              " (SELECT count(*) FROM events e WHERE e.url_id = u.id AND e.type = 1)")
+            self.drift = rows("SELECT u.id FROM urls u LEFT JOIN url_totals t ON t.url_id = u.id LEFT JOIN"
+                              " (SELECT url_id, count(*) AS n FROM events WHERE type = 1 GROUP BY url_id) e"
+                              " ON e.url_id = u.id WHERE coalesce(t.redirects, 0) <> coalesce(e.n, 0)")
             self.urls = {r[0]: r[1:] for r in rows("SELECT id, code, title, is_active FROM urls")}
             self.created = dict(rows("SELECT url_id, count(*) FROM events WHERE type = 2 GROUP BY url_id"))
             self.integrity = rows("PRAGMA quick_check")[0][0]
