@@ -104,6 +104,9 @@ class Descriptors(unittest.TestCase):
         codes = faults.make_links(one)
         for code in codes:
             one.get("/" + code)
+        with faults.Load([one], codes, connections=4, writers=8) as load:  # each worker opens its files
+            harness.wait_for(lambda: load.n_written > 50, 20, "workers at work")
+        faults.wait_shipped(one)
         before = pressure.n_descriptors(one.process.pid)
         load = faults.Load([one], codes, connections=4, depth=8, writers=2, agent_size=500, pause=0.001).start()
         harness.wait_for(lambda: load.n_answered > 100 and load.n_written > 0, 20, "traffic")
@@ -120,9 +123,9 @@ class Descriptors(unittest.TestCase):
         self.assertGreaterEqual(crowd.look(), n_served)
         self.check_waiting_are_served(crowd)
         crowd.close()
+        faults.wait_shipped(one)
         self.check_gone(one, before)
         shed = one.metric("shortener_clicks_shed_total ")
-        faults.wait_shipped(one)
         self.assertEqual(one.stop(), 0)
         audit = faults.Audit(self.service)
         failures = [f for w in load.writers for f in w.failures]

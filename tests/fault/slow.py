@@ -9,7 +9,6 @@ import resource
 import shutil
 import subprocess
 import sys
-import threading
 import time
 import unittest
 
@@ -26,34 +25,18 @@ KINDS = {"-H": (["-i", "3"], "/nosuch", 10), "-B": (["-i", "2", "-x", "10", "-s"
 LEFT = "No open connections left"     # because the peer has closed all
 
 
-class Newcomers(threading.Thread):
-    """One new connection for each request, from start to end of the block."""
+class Newcomers(pressure.Asker):
+    """A new connection for each visit."""
+
+    PAUSE = 0.01
+    GOOD = 302
 
     def __init__(self, one, path):
-        super().__init__(daemon=True)
-        self.one, self.path = one, path
-        self.ended = threading.Event()
-        self.latencies, self.bad = [], []
+        super().__init__(one)
+        self.path = path
 
-    def run(self):
-        while not self.ended.is_set():
-            start = time.monotonic()
-            try:
-                status = self.one.get(self.path).status
-                if status != 302:
-                    self.bad.append(status)
-            except OSError as error:
-                self.bad.append(repr(error))
-            self.latencies.append(time.monotonic() - start)
-            self.ended.wait(0.01)
-
-    def __enter__(self):
-        self.start()
-        return self
-
-    def __exit__(self, *_):
-        self.ended.set()
-        self.join(30 * harness.SLOW)
+    def ask(self):
+        return self.instance.get(self.path).status
 
 
 @unittest.skipUnless(shutil.which("slowhttptest"), "slowhttptest is not installed")

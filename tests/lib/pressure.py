@@ -62,33 +62,34 @@ def read_answer(sock):
     return data
 
 
-class Health(threading.Thread):
-    """Asks an instance for /health on one connection until it is left; keeps how long each answer took."""
+class Asker(threading.Thread):
+    """Asks an instance again and again until it is left; keeps how long each answer took."""
 
     PAUSE = 0.02  # seconds
+    GOOD = 200    # the status
 
     def __init__(self, instance):
         super().__init__(daemon=True)
         self.instance = instance
         self.ended = threading.Event()
         self.latencies = []
-        self.bad = []  # answers that are not 200, and connections that broke
+        self.bad = []  # other answers, and connections that broke
+
+    def ask(self):
+        """The status of one answer."""
+        raise NotImplementedError
 
     def run(self):
-        connection = self.instance.connect()
         while not self.ended.is_set():
             start = time.monotonic()
             try:
-                answer = self.instance.get("/health", connection=connection)
-                if answer.status != 200:
-                    self.bad.append(answer.status)
+                status = self.ask()
+                if status != self.GOOD:
+                    self.bad.append(status)
             except OSError as error:
                 self.bad.append(repr(error))
-                connection.close()
-                connection = self.instance.connect()
             self.latencies.append(time.monotonic() - start)
             self.ended.wait(self.PAUSE)
-        connection.close()
 
     def __enter__(self):
         self.start()
@@ -97,4 +98,24 @@ class Health(threading.Thread):
     def __exit__(self, *_):
         self.ended.set()
         self.join(30 * harness.SLOW)
-        assert not self.is_alive(), "/health hangs"
+        assert not self.is_alive(), "an answer hangs"
+
+
+class Health(Asker):
+    """/health, on one connection as long as it lasts."""
+
+    connection = None
+
+    def ask(self):
+        self.connection = self.connection or self.instance.connect()
+        try:
+            return self.instance.get("/health", connection=self.connection).status
+        except OSError:
+            self.connection.close()
+            self.connection = None
+            raise
+
+    def __exit__(self, *error):
+        super().__exit__(*error)
+        if self.connection:
+            self.connection.close()
