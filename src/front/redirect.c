@@ -229,7 +229,9 @@ static bool link_safe(int64_t id, Slice location) {
         return id > 0 && id <= MODEL_ID_MAX && location_safe(location);
 }
 
-/* What is there already is newer. Times are spread, so that not all ends at the same moment. */
+/* What is there already is newer. Times are spread, so that not all ends at the same moment. What
+ * changed since it was read is put in as well: its mark is old, so it is never answered; asking the
+ * host page here would map all of it into a process that nobody asks for anything. */
 bool front_warm(Front *front, const WarmBatch *batch) {
         uint32_t read_tick = cache_tick(batch->read_usec);
 
@@ -248,8 +250,7 @@ bool front_warm(Front *front, const WarmBatch *batch) {
 
                 if (!redirect_cache_roomy(front->cache))
                         return false;
-                if (!host_page_fresh(front->page, warm->counter, warm->mark) ||
-                    fill.code.len > MODEL_CODE_MAX || !link_safe(fill.link_id, fill.location) ||
+                if (fill.code.len > MODEL_CODE_MAX || !link_safe(fill.link_id, fill.location) ||
                     redirect_cache_find(front->cache, fill.code, &hit))
                         continue;
                 redirect_cache_insert(front->cache, &fill);

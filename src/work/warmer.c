@@ -12,6 +12,7 @@
 #include "store/watch.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -163,6 +164,7 @@ static void warm_up(Warmer *warmer) {
         }
         free(warmer->generations); /* half a MiB for nothing from now on */
         warmer->generations = NULL;
+        (void)malloc_trim(0); /* what the walk's session and the start have freed */
         atomic_store(&warmer->done, true);
 }
 

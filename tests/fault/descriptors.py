@@ -97,7 +97,12 @@ class Descriptors(unittest.TestCase):
             harness.wait_for(lambda n=n: crowd.look(0.1) > 0, 10, f"some of {n} who wait to be served")
 
     def check_gone(self, one, before):
-        harness.wait_for(lambda: pressure.n_descriptors(one.process.pid) <= before, 10, "the descriptors to be given back")
+        pid = one.process.pid
+        try:
+            harness.wait_for(lambda: pressure.n_descriptors(pid) <= before, 10, "the descriptors to be given back")
+        except AssertionError as error:
+            left = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
+            raise AssertionError(f"{error}: {before} before, now {len(left)}: {sorted(left)}") from None
 
     def test_small_limit(self):
         one = self.start(["prlimit", f"--nofile={LIMIT}:{LIMIT}"])
@@ -149,6 +154,7 @@ class Descriptors(unittest.TestCase):
         one = self.start()
         path = "/" + one.create()["short_code"]
         self.assertEqual(one.get(path, connection=self.admin).status, 302)
+        faults.wait_shipped(one)  # its session with the store is open
         pid = one.process.pid
         before = pressure.n_descriptors(pid)
         hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)[1]

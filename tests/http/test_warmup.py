@@ -16,6 +16,18 @@ import redis
 N_LINKS = 20000
 
 
+def mapped(pid, suffix):
+    """KiB of a file in the memory of a process."""
+    n, inside = 0, False
+    with open(f"/proc/{pid}/smaps") as file:
+        for line in file:
+            if not line.split()[0].endswith(":"):
+                inside = line.rstrip().endswith(suffix)
+            elif inside and line.startswith("Rss:"):
+                n += int(line.split()[1])
+    return n
+
+
 class WarmUp(unittest.TestCase):
     def setUp(self):
         self.service = harness.Service(warm_up=True)
@@ -43,6 +55,7 @@ class WarmUp(unittest.TestCase):
         self.wait_warm(one, "local", self.n_active)
         harness.wait_for(lambda: one.metric("shortener_cache_entries ") == self.n_active, 10, "the entries")
         lookups = one.metric("shortener_resolver_lookups_total ")
+        self.assertLess(mapped(one.process.pid, "/page"), 300, "KiB of the host page while nobody asks")
         for i in range(0, N_LINKS, 500):
             self.assertEqual(self.cache(one, f"c{i}"), (302, "HIT"))
         self.assertEqual(one.metric("shortener_resolver_lookups_total "), lookups)
