@@ -7,6 +7,7 @@ Usage: script/faults [OPTION]... [FAULT]...
   FAULT         only these, by the name in the first column; else all
   --long        in full: 200 kills, 50 power cuts, 10,000 idle connections, an hour of mixed load, ...
                 (hours; for the figures the machine should do nothing else)
+  --limit N     seconds that one program may take, see LIMITS; then all that it has started is killed
   --markdown    the table as Markdown
   --list        the names and promises, without running anything
 
@@ -16,11 +17,15 @@ not be tried. SHORTENER_TEST_MINUTES= of --long is that of tests/fault/mixed.py.
 """
 
 import argparse
+import contextlib
+import ctypes
 import glob
 import os
 import re
+import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 
@@ -30,6 +35,8 @@ BUILD = os.environ.get("SHORTENER_BUILD", os.path.join(ROOT, "build", "release")
 COUNTS = re.compile(r"^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$", re.MULTILINE)
 CMOCKA = re.compile(r"^\[  PASSED  \] (\d+) test\(s\)", re.MULTILINE)
 WIDTHS = (12, 26, 34, 66, 8)
+PR_SET_CHILD_SUBREAPER = 36
+LIMITS = (900, 7200)  # seconds of one program, and with --long
 TITLES = ("fault", "what is done", "promise", "measured", "held")
 
 # name, what is done, what is promised. The name is that of the program here; or of unit tests, by a pattern.
@@ -62,15 +69,18 @@ UNITS = {"memory": ("test-*-memory", "test-api-faults"), "writes": ("test-clicks
 
 
 class Result:
-    def __init__(self, name, output, status):
+    def __init__(self, name, output, status, limit=None):
+        """limit: the seconds after which a program was killed, if one was."""
         counts = COUNTS.findall(output)
         lines = [line.strip() for line in output.splitlines() if line.strip() and not COUNTS.match(line)]
         n_passed = int(counts[-1][0]) if counts else sum(map(int, CMOCKA.findall(output)))
         if name in UNITS:
             lines = [f"{n_passed} tests passed"]
+        if limit is not None:
+            lines.append(f"killed after {limit:g} s")
         self.measured = lines or ["nothing"]
-        self.skipped = bool(counts and int(counts[-1][2] or 0))
-        self.held = status == 0 and n_passed > 0 and not self.skipped
+        self.skipped = bool(counts and int(counts[-1][2] or 0)) and limit is None
+        self.held = status == 0 and n_passed > 0 and not self.skipped and limit is None
 
     @property
     def word(self):
@@ -83,20 +93,81 @@ def programs(name):
     return [[path] for pattern in UNITS[name] for path in sorted(glob.glob(os.path.join(BUILD, "tests", pattern)))]
 
 
-def run(name, environment):
+def adopt_orphans():
+    """What a program leaves behind becomes a child of this one, and can be found."""
+    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl")
+
+
+def parents():
+    """{pid: its parent's} of all that run."""
+    found = {}
+    for path in glob.glob("/proc/[0-9]*/stat"):
+        with contextlib.suppress(OSError), open(path) as file:
+            state, parent = file.read().rpartition(")")[2].split()[:2]
+            if state != "Z":
+                found[int(path.split("/")[2])] = int(parent)
+    return found
+
+
+def descendants():
+    """All that this process has started, and what that has."""
+    running, found = parents(), {os.getpid()}
+    while True:
+        more = {pid for pid, parent in running.items() if parent in found} - found
+        if not more:
+            return found - {os.getpid()}
+        found |= more
+
+
+def kill_all():
+    """What is stopped starts nothing while the others are looked for."""
+    stopped = set()
+    while True:
+        found = descendants() - stopped
+        if not found:
+            break
+        for pid in found:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGSTOP)
+        stopped |= found
+    for pid in stopped:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def execute(command, environment, errors, limit):
+    """(standard output, exit status or None when it took longer)."""
+    with tempfile.TemporaryFile("w+", errors="replace") as output:
+        process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=output,
+                                   stderr=errors or output, start_new_session=True)
+        status = None
+        try:
+            status = process.wait(limit)
+        except subprocess.TimeoutExpired:
+            pass
+        finally:  # of an interrupt, too: this is another session than the terminal's
+            kill_all()
+            process.wait()
+            with contextlib.suppress(ChildProcessError):
+                while True:
+                    os.waitpid(-1, 0)
+        output.seek(0)
+        return output.read(), status
+
+
+def run(name, environment, limit):
     """Standard output has the figures, standard error what went wrong; cmocka has all in the latter."""
     folder = os.path.join(ROOT, "build", "faults")
     os.makedirs(folder, exist_ok=True)
-    output, status, commands = "", 0, programs(name)
+    output, failed, late, commands = "", False, False, programs(name)
     with open(os.path.join(folder, name + ".log"), "w") as log:
         for command in commands:
-            process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                       stderr=subprocess.STDOUT if name in UNITS else log, text=True)
-            text = process.communicate()[0]
+            text, status = execute(command, environment, None if name in UNITS else log, limit)
             output += text
-            status = status or process.returncode
-            log.write(text)
-    return Result(name, output, status if commands else 1)
+            failed, late = failed or status != 0, late or status is None
+            log.write(text + (f"{command[-1]}: killed after {limit:g} s\n" if status is None else ""))
+    return Result(name, output, 1 if failed or not commands else 0, limit if late else None)
 
 
 def print_text(rows):
@@ -124,6 +195,7 @@ def arguments():
     parser.add_argument("names", nargs="*")
     for option in ("--long", "--markdown", "--list", "--help"):
         parser.add_argument(option, action="store_true")
+    parser.add_argument("--limit", type=float)
     options = parser.parse_args()
     unknown = set(options.names) - {row[0] for row in ROWS}
     if unknown:
@@ -145,10 +217,11 @@ def main():
     environment.pop("SHORTENER_TEST_LONG", None)
     if options.long:
         environment["SHORTENER_TEST_LONG"] = "1"
+    adopt_orphans()
     rows, results = [], []
     for name, done, promise in chosen:
         start = time.monotonic()
-        result = run(name, environment)
+        result = run(name, environment, options.limit or LIMITS[options.long])
         print(f"{name}: {result.word}, {time.monotonic() - start:.0f} s", file=sys.stderr, flush=True)
         results.append(result)
         rows.append((name, done, promise, "\n".join(result.measured), result.word))
