@@ -86,32 +86,45 @@ bool entity_tag_is_known(const HttpRequest *request, const char tag[ENTITY_TAG_S
 
 /* ---- the condition ---- */
 
+static bool is_any(Slice field) {
+        return slice_equal(field, SLICE("*"));
+}
+
 static int holds(void *userdata, const void *row) {
         _cleanup_(buffer_done) Buffer shown = BUFFER_EMPTY;
         const IfMatch *match = userdata;
         char tag[ENTITY_TAG_SIZE];
+        Slice ours;
 
         match->show(&shown, row);
         if (shown.failed)
                 return -ENOMEM;
         entity_tag(buffer_slice(&shown), tag);
-        return has_tag(match->tags, slice_make(tag, sizeof tag), false);
+        ours = slice_make(tag, sizeof tag);
+        if (match->wanted.data && !is_any(match->wanted) && !has_tag(match->wanted, ours, false))
+                return false;
+        return !match->unwanted.data ||
+               (!is_any(match->unwanted) && !has_tag(match->unwanted, ours, true));
+}
+
+/* A field that is "*", a list of tags or not there. */
+static bool read_tags(const HttpRequest *request, HttpFieldName field, Slice *ret) {
+        *ret = request->known[field];
+        return !ret->data || (!request->repeated[field] && (is_any(*ret) || is_list(*ret)));
 }
 
 int if_match_read(Call *call, IfMatchShow show, IfMatch *match, const StoreCondition **ret) {
         const HttpRequest *request = &call->exchange->request;
-        Slice field = request->known[HTTP_FIELD_IF_MATCH];
         int r;
 
         *ret = NULL;
-        if (!field.data ||
-            (slice_equal(field, SLICE("*")) && !request->repeated[HTTP_FIELD_IF_MATCH]))
-                return 0;
-        if (request->repeated[HTTP_FIELD_IF_MATCH] || !is_list(field)) {
+        *match = (IfMatch){.condition = {holds, match}, .show = show};
+        if (!read_tags(request, HTTP_FIELD_IF_MATCH, &match->wanted) ||
+            !read_tags(request, HTTP_FIELD_IF_NONE_MATCH, &match->unwanted)) {
                 r = call_problem(call, 400, problem_generic_text(400));
                 return r < 0 ? r : API_REFUSED;
         }
-        *match = (IfMatch){.condition = {holds, match}, .show = show, .tags = field};
-        *ret = &match->condition;
+        if (match->unwanted.data || (match->wanted.data && !is_any(match->wanted)))
+                *ret = &match->condition;
         return 0;
 }

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * Entity tags, the condition of a change (RFC 9110, 8.8.3 and 13.1.1), and the reader who has the
- * state already (13.1.2). The tag of a user or a url is a digest of the bytes of its
+ * Entity tags, the conditions of a change (RFC 9110, 8.8.3, 13.1.1 and 13.1.2), and the reader who
+ * has the state already (13.1.2). The tag of a user or a url is a digest of the bytes of its
  * representation: it is strong, the same on every instance, and changes with all that is shown and
  * with nothing else. Visits are not shown, so they do not move it.
  */
@@ -22,14 +22,16 @@ bool entity_tag_is_known(const HttpRequest *request, const char tag[ENTITY_TAG_S
 /* Writes the representation of a row. */
 typedef void (*IfMatchShow)(Buffer *out, const void *row);
 
-/* The condition that If-Match makes. Must stay where it is while the condition is in use. */
+/* The condition that If-Match and If-None-Match make. Must stay where it is while the condition is
+ * in use. */
 typedef struct IfMatch {
         StoreCondition condition;
         IfMatchShow show;
-        Slice tags; /* as sent, and well-formed */
+        Slice wanted, unwanted; /* as sent, and well-formed; SLICE_NONE: not sent */
 } IfMatch;
 
-/* *ret: NULL when there is none, which is also what "*" makes: a change of what is not there is
- * a 404 anyway. 0; API_REFUSED: answered (400); -ENOMEM. */
+/* *ret: NULL when there is none, which is also what If-Match: * makes: a change of what is not
+ * there is a 404 anyway. If-None-Match: * lets nothing that is there be changed. 0; API_REFUSED:
+ * answered (400); -ENOMEM. */
 int if_match_read(Call *call, IfMatchShow show, IfMatch *match,
                   const StoreCondition **ret) _must_check_;

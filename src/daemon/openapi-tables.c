@@ -97,8 +97,9 @@ const OpenapiField openapi_parameters[] = {
 const OpenapiRequestField openapi_request_fields[] = {
         {OPENAPI_IF_MATCH,
          {.name = "If-Match", .about = "Only if the object has one of these ETags"}},
-        {OPENAPI_KNOWN,
-         {.name = "If-None-Match", .about = "304 if the object has one of these ETags"}},
+        {OPENAPI_KNOWN | OPENAPI_IF_MATCH,
+         {.name = "If-None-Match",
+          .about = "If the object has one of these ETags, 304 or, of a change, 412"}},
         {OPENAPI_ONCE,
          {.name = "Idempotency-Key", .max = ONCE_KEY_MAX,
           .about = "Of this request: sent again within a day, it is not done again and has the "

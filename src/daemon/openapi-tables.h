@@ -41,7 +41,7 @@ typedef struct OpenapiSchema {
 enum {
         OPENAPI_LIST = 1 << 0,     /* gives an array, by pages */
         OPENAPI_ETAG = 1 << 1,     /* the answer has one */
-        OPENAPI_IF_MATCH = 1 << 2, /* 412 */
+        OPENAPI_IF_MATCH = 1 << 2, /* takes it, and If-None-Match: 412 */
         OPENAPI_METRICS = 1 << 3,  /* gives text for Prometheus */
         OPENAPI_ONCE = 1 << 4,     /* takes Idempotency-Key: 409, 422 */
         OPENAPI_KNOWN = 1 << 5,    /* takes If-None-Match: 304 */

@@ -93,6 +93,21 @@ class IfMatch(unittest.TestCase):
         self.assertEqual(self.one.delete(path, headers={"If-Match": self.tag(path)}).status, 204)
         self.assertEqual(self.two.get("/" + url["short_code"]).status, 404)
 
+    def test_a_change_of_what_must_not_be_there(self):
+        """RFC 9110, 13.1.2: If-None-Match that fits is 412 for what is no GET."""
+        url = self.one.create()
+        path = f"/urls/{url['id']}"
+        tag = self.tag(path)
+        for field in ("*", tag, "W/" + tag, f'"a", {tag}'):
+            for method, body in (("DELETE", None), ("PUT", {"url": "https://example.com/changed"})):
+                answer = self.two.request(method, path, body, headers={"If-None-Match": field})
+                self.assertEqual((answer.status, answer.json), (412, {"error": "Precondition failed"}), (method, field))
+        self.assertEqual(self.tag(path), tag)
+        self.assertEqual(self.one.get("/" + url["short_code"]).headers["Location"], url["original_url"])
+        self.assertEqual(self.one.delete("/urls/999999", headers={"If-None-Match": "*"}).status, 404)
+        self.assertEqual(self.one.delete(path, headers={"If-None-Match": '"a"'}).status, 204)
+        self.assertEqual(self.two.get("/" + url["short_code"]).status, 404)
+
     def test_two_lines_of_if_match_are_refused(self):
         path = f"/urls/{self.one.create()['id']}"
         tag = self.tag(path).encode()

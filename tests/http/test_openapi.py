@@ -186,8 +186,9 @@ class OpenApi(unittest.TestCase):
         """If-None-Match where the document names it."""
         known = [(method, path) for (method, path), operation in self.document.operations.items()
                  if {"$ref": "#/components/parameters/If-None-Match"} in operation["parameters"]]
-        self.assertEqual(sorted(known), [("GET", "/urls/{id}"), ("GET", "/users/{id}")])
-        for method, path in known:
+        paths = ("/urls/{id}", "/users/{id}")
+        self.assertEqual(sorted(known), [(method, path) for method in ("DELETE", "GET", "PUT") for path in paths])
+        for method, path in [(method, path) for method, path in known if method == "GET"]:
             tag = self.expect(200, one, method, path).headers["ETag"]
             self.expect(304, one, method, path, headers={"If-None-Match": tag})
             self.expect(200, one, method, path, headers={"If-None-Match": '"other"'})
@@ -199,6 +200,8 @@ class OpenApi(unittest.TestCase):
                 body = self.good_body(method, path)
                 self.expect(412, one, method, path, body, {"If-Match": '"other"'})
                 self.expect(400, one, method, path, body, {"If-Match": "other"})
+                self.expect(412, one, method, path, body, {"If-None-Match": "*"})
+                self.expect(400, one, method, path, body, {"If-None-Match": "other"})
         for path in ("/users", "/urls", "/events", "/urls/{id}/events"):
             self.expect(400, one, "GET", path, query="?page=-1")
         for query in ("?url_id=x", "?user_id=1.5"):

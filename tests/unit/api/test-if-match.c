@@ -26,6 +26,10 @@ static void if_match(ApiTest *t, const char *field) {
         t->fields[HTTP_FIELD_IF_MATCH] = slice_from_string(field);
 }
 
+static void if_none_match(ApiTest *t, const char *field) {
+        t->fields[HTTP_FIELD_IF_NONE_MATCH] = slice_from_string(field);
+}
+
 static void test_every_answer_of_a_row_has_its_tag(void **state) {
         ApiTest *t = *state;
         char made[TAG_SIZE], read[TAG_SIZE], changed[TAG_SIZE];
@@ -276,9 +280,61 @@ static void test_of_what_nobody_has_it(void **state) {
         assert_int_equal(api_count(t), 1);
         api_get(t, "/urls/1/stats");
         assert_int_equal(t->exchange.response.status, 200);
-        api_put(t, "/urls/1", "{\"title\":\"x\"}");
-        assert_int_equal(t->exchange.response.status, 200);
         api_add_url(t, "https://example.com/", 1, NULL); /* wants a 201 */
+}
+
+/* Weak comparison, and a change that would be made although its condition cannot be read is none.
+ */
+static void test_a_change_of_what_must_not_be_there(void **state) {
+        static const struct {
+                const char *list, *match; /* @: the tag of the row */
+                int status;
+        } cases[] = {
+                        {"@", NULL, 412},        {"W/@", NULL, 412},   {"*", NULL, 412},
+                        {"\"a\", @", NULL, 412}, {"\"a\"", NULL, 200}, {"\"*\"", NULL, 200},
+                        {"", NULL, 400},         {"a", NULL, 400},     {"@, *", NULL, 400},
+                        {"\"a\"", "@", 200},     {"\"a\"", "*", 200},  {"\"a\"", "\"a\"", 412},
+                        {"@", "@", 412},         {"*", "*", 412},      {"a", "@", 400},
+        };
+        ApiTest *t = *state;
+        char tag[TAG_SIZE];
+
+        api_add_user(t, "ann", "ann@example.com");
+        api_add_url(t, "https://example.com/", 1, NULL);
+        for (size_t i = 0; i < 2 * ELEMENTSOF(cases); i++) {
+                const char *path = i % 2 ? "/users/1" : "/urls/1";
+                char *field, *match;
+
+                if_none_match(t, NULL);
+                if_match(t, NULL);
+                get_tag(t, path, tag);
+                field = expand(cases[i / 2].list, tag);
+                match = cases[i / 2].match ? expand(cases[i / 2].match, tag) : NULL;
+                if_none_match(t, field);
+                if_match(t, match);
+                api_put(t, path, "{}");
+                if (t->exchange.response.status != cases[i / 2].status)
+                        fail_msg("%s: %s: %d", path, field, t->exchange.response.status);
+                if (cases[i / 2].status != 200) {
+                        api_delete(t, path);
+                        assert_int_equal(t->exchange.response.status, cases[i / 2].status);
+                }
+                free(field);
+                free(match);
+        }
+        if_match(t, NULL);
+        if_none_match(t, "*");
+        api_delete(t, "/urls/9");
+        assert_problem(t, 404, "URL not found");
+        t->repeated[HTTP_FIELD_IF_NONE_MATCH] = true;
+        api_delete(t, "/urls/1");
+        assert_problem(t, 400, "Bad request");
+        t->repeated[HTTP_FIELD_IF_NONE_MATCH] = false;
+        if_none_match(t, "\"a\"");
+        api_delete(t, "/urls/1");
+        assert_answer(t, 204, "");
+        api_delete(t, "/users/1");
+        assert_answer(t, 204, "");
 }
 
 int main(void) {
@@ -290,6 +346,7 @@ int main(void) {
                         API_TEST(test_order),
                         API_TEST(test_who_has_it_already),
                         API_TEST(test_of_what_nobody_has_it),
+                        API_TEST(test_a_change_of_what_must_not_be_there),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
