@@ -21,7 +21,9 @@
 #define NSEC_PER_USEC 1000ULL
 
 /* How far a debt to other hosts may go: each of sixteen gave its whole burst at once, and went on
- * at the full pace for as long as they did not hear of each other. */
+ * at the full pace for as long as they did not hear of each other. But not beyond a whole span of
+ * the rate, if that is longer than they may be without news: who is limited by the day is not shut
+ * out for weeks. */
 #define DEBT_BURSTS 16u
 #define DEBT_NSEC   10000000000ULL
 
@@ -227,7 +229,8 @@ bool limiter_look(Limiter *limiter, LimitBudget name, const LimitClient *client,
 static void set_most(const Limiter *limiter, Budget *budget) {
         budget->most_nsec = budget->depth_nsec;
         if (limiter->given)
-                budget->most_nsec += DEBT_BURSTS * budget->depth_nsec + DEBT_NSEC;
+                budget->most_nsec += MIN(DEBT_BURSTS * budget->depth_nsec + DEBT_NSEC,
+                                         MAX(budget->rate.span_usec * NSEC_PER_USEC, DEBT_NSEC));
 }
 
 void limiter_share(Limiter *limiter, LimiterGiven given, void *userdata) {

@@ -9,7 +9,8 @@
  * Several limiters can be as one, late: each tells what it gave (limiter_share()), and what others
  * gave is taken here, too (limiter_add()). That may be more than there is; the rest is a debt, and
  * nothing is given before it is paid by the time that passes. So what all give together in the long
- * run is what one may, however late they hear of each other.
+ * run is what one may, however late they hear of each other. The debt ends at sixteen bursts and
+ * ten seconds, and at the rate's span or ten seconds, whichever is longer.
  */
 
 #include <stdbool.h>
