@@ -37,8 +37,9 @@ static int find_rate(const Setting *setting, bool open, LimitRate *ret) {
         return limit_rate_parse(slice_from_string(text), ret);
 }
 
-/* With a connection of its own: the resolver's and the warmer's are theirs. */
-static int open_share(Manager *manager) {
+/* With a connection of its own: the resolver's and the warmer's are theirs. Of one that cannot be
+ * made the limits do not depend; the next reload tries again. */
+int manager_share_limits(Manager *manager) {
         _cleanup_free_ char *password = NULL;
         RedisOptions options = {
                         .place = manager->options.cache.redis,
@@ -47,7 +48,7 @@ static int open_share(Manager *manager) {
         Redis *redis;
         int r;
 
-        if (!*options.place)
+        if (!*options.place || !manager->front.limiter || manager->limit_share)
                 return 0;
         r = redis_password(&password);
         options.password = password;
@@ -62,14 +63,12 @@ static int open_share(Manager *manager) {
 /* The memory is only taken once something is limited; then it stays. */
 static int open_limiter(Manager *manager) {
         _cleanup_free_ char *path = NULL;
-        int r;
 
         if (manager->limiter)
                 return 0;
         if (asprintf(&path, "%s/limits", manager->runtime_directory) < 0)
                 return -ENOMEM;
-        r = limiter_new(manager->options.limits.size, path, &manager->limiter);
-        return r < 0 ? r : open_share(manager);
+        return limiter_new(manager->options.limits.size, path, &manager->limiter);
 }
 
 int manager_apply_limits(Manager *manager) {

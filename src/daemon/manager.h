@@ -133,8 +133,9 @@ bool manager_is_guarded(const Manager *manager, const HttpExchange *exchange,
 /* false: answered (401, 429). */
 bool manager_admits(Manager *manager, HttpExchange *exchange, const HttpRoute *route);
 
-/* limits.c: what [Limits] says, at start and reload; -errno. */
+/* limits.c: what [Limits] says, and that other hosts hear of it, at start and reload; -errno. */
 int manager_apply_limits(Manager *manager) _must_check_;
+int manager_share_limits(Manager *manager) _must_check_;
 void manager_collect_limits(Manager *manager);
 
 /* watch.c: the tick. */

@@ -136,5 +136,9 @@ void manager_reload(Manager *manager) {
         r = manager_apply_limits(manager);
         if (r < 0)
                 log_error("configuration: [Limits]: %s", strerror(-r));
+        r = manager_share_limits(manager);
+        if (r < 0)
+                log_error("limits are this host's alone until the next reload: Redis=: %s",
+                          strerror(-r));
         (void)sd_notify(0, "READY=1");
 }

@@ -466,6 +466,8 @@ int manager_start(Manager *manager, const Arguments *arguments) {
         start_front(manager);
         manager_find_access(manager);
         r = manager_apply_limits(manager);
+        if (r == 0)
+                r = manager_share_limits(manager);
         if (r < 0)
                 return fail(EXIT_FAILURE, "[Limits]", strerror(-r));
         r = manager_start_links(manager);

@@ -178,6 +178,27 @@ class Away(Base):
         harness.wait_for(lambda: self.statuses(one, 1, other) and two.metric("shortener_limits_heard_total ") > heard + 4, 10, "it to hear again")
         self.assertEqual(self.statuses(two, 1), [200])
 
+    def test_a_reload_that_cannot_share_says_so_and_limits(self):
+        service = harness.Service()
+        self.addCleanup(service.close)
+        unreadable = os.path.join(service.folder, "shortener.redis-password")
+        one = service.start("1", options=["Server.TrustedProxy=127.0.0.1", "Cache.Redis=" + self.redis.url],
+                            environment={"CREDENTIALS_DIRECTORY": service.folder})
+        os.mkdir(unreadable)
+        with open(service.config, "w", encoding="utf-8") as file:
+            file.write("[Limits]\nRead=10/1d:10\n")
+        words = "limits are this host's alone"
+        for n in (1, 2):  # each reload tries, and says so
+            one.signal(signal.SIGHUP)
+            harness.wait_for(lambda n=n: one.log().count(words) == n, 10, words)
+        self.assertEqual(self.statuses(one, 11), [200] * 10 + [429])
+        self.assertEqual(one.metric("shortener_limits_shared "), 0)
+        os.rmdir(unreadable)
+        one.signal(signal.SIGHUP)
+        self.wait_shared(one)
+        self.assertEqual(self.statuses(one, 1), [429])
+        self.assertEqual(one.log().count(words), 2)
+
     def test_what_else_stands_in_the_stream(self):
         one, = self.host("Limits.Read=10/1d:10")
         self.wait_shared(one)
