@@ -202,7 +202,7 @@ void manager_tick(Manager *manager, uint64_t now_usec) {
                 redirect_cache_clear(manager->cache);
         manager_watch_links(manager);
         if (manager->limit_share)
-                limit_share_turn(manager->limit_share, now_usec);
+                limit_share_turn(manager->limit_share);
         if (manager->draining) {
                 http_server_tick(manager->server, now_usec);
                 if (drained(manager, now_usec))

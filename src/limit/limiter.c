@@ -7,11 +7,13 @@
  * addresses so drives out his own fresh entries; what he used up with one stays, because it lies
  * furthest in the future.
  *
- * The entries may be shared with other processes: changes are compare and swap. Two that claim one
- * entry at the same moment may lose a request's count, no more.
+ * The entries may be shared with other processes, and with the thread that hears of other hosts:
+ * changes are compare and swap. Two that claim one entry at the same moment may lose a request's
+ * count, no more. All else is its owner's alone.
  */
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,17 +38,15 @@ enum {
 
 typedef struct Budget {
         LimitRate rate;
-        uint64_t cost_nsec;  /* of one request; 0: no limit */
-        uint64_t depth_nsec; /* of a whole burst */
-        uint64_t most_nsec;  /* that, and the greatest debt */
+        LimitTerm term;
 } Budget;
 
 struct Limiter {
         LimitTable table;
         Budget budgets[LIMIT_BUDGETS];
         uint64_t n_refused[LIMIT_BUDGETS];
-        uint64_t n_evicted;
-        LimiterGiven given; /* NULL: there are no others */
+        atomic_uint_fast64_t n_evicted; /* here and by limiter_add() */
+        LimiterGiven given;             /* NULL: there are no others */
         void *userdata;
 };
 
@@ -137,7 +137,7 @@ static LimitEntry *find_or_claim(Limiter *limiter, uint64_t hash, uint64_t now_n
         entry = weakest(set);
         old = atomic_load_explicit(&entry->hash, memory_order_relaxed);
         if (old != 0 && atomic_load_explicit(&entry->full_nsec, memory_order_relaxed) > now_nsec)
-                limiter->n_evicted++;
+                atomic_fetch_add_explicit(&limiter->n_evicted, 1, memory_order_relaxed);
         if (atomic_compare_exchange_strong(&entry->hash, &old, hash))
                 atomic_store(&entry->full_nsec, now_nsec);
         return entry;
@@ -147,8 +147,8 @@ static LimitEntry *find_or_claim(Limiter *limiter, uint64_t hash, uint64_t now_n
 
 /* When the budget is whole, from what an entry says. What lies further ahead than can be is from a
  * higher limit, or from before the clock began anew: it begins to count down now. */
-static uint64_t full_at(LimitEntry *entry, const Budget *budget, uint64_t now_nsec) {
-        uint64_t most = now_nsec + budget->most_nsec, full = atomic_load(&entry->full_nsec);
+static uint64_t full_at(LimitEntry *entry, const LimitTerm *term, uint64_t now_nsec) {
+        uint64_t most = now_nsec + term->most_nsec, full = atomic_load(&entry->full_nsec);
 
         if (full > most && atomic_compare_exchange_strong(&entry->full_nsec, &full, most))
                 full = most;
@@ -158,18 +158,18 @@ static uint64_t full_at(LimitEntry *entry, const Budget *budget, uint64_t now_ns
 static void describe(const Budget *budget, uint64_t full_nsec, uint64_t now_nsec,
                      LimitAnswer *ret) {
         uint64_t used = full_nsec - now_nsec,
-                 left = budget->depth_nsec - MIN(used, budget->depth_nsec);
-        uint64_t wanted = used + budget->cost_nsec;
+                 left = budget->term.depth_nsec - MIN(used, budget->term.depth_nsec);
+        uint64_t wanted = used + budget->term.cost_nsec;
 
         *ret = (LimitAnswer){
                         .limit = budget->rate.n,
                         .span_usec = budget->rate.span_usec,
-                        .remaining = left / budget->cost_nsec,
+                        .remaining = left / budget->term.cost_nsec,
                         .reset_usec = used / NSEC_PER_USEC,
-                        .retry_usec = left >= budget->cost_nsec
+                        .retry_usec = left >= budget->term.cost_nsec
                                                       ? 0
                                                       : (wanted -
-                                                         budget->depth_nsec) / NSEC_PER_USEC +
+                                                         budget->term.depth_nsec) / NSEC_PER_USEC +
                                                                         1,
         };
 }
@@ -180,18 +180,18 @@ bool limiter_take(Limiter *limiter, LimitBudget name, const LimitClient *client,
         uint64_t now_nsec = now_usec * NSEC_PER_USEC, old, full;
         LimitEntry *entry;
 
-        if (budget->cost_nsec == 0)
+        if (budget->term.cost_nsec == 0)
                 return true;
         entry = find_or_claim(limiter, hash_of(limiter, name, client), now_nsec);
-        old = full_at(entry, budget, now_nsec);
+        old = full_at(entry, &budget->term, now_nsec);
         do {
-                full = MIN(MAX(old, now_nsec), now_nsec + budget->most_nsec);
-                if (full + budget->cost_nsec > now_nsec + budget->depth_nsec) {
+                full = MIN(MAX(old, now_nsec), now_nsec + budget->term.most_nsec);
+                if (full + budget->term.cost_nsec > now_nsec + budget->term.depth_nsec) {
                         describe(budget, full, now_nsec, ret);
                         limiter->n_refused[name]++;
                         return false;
                 }
-                full += budget->cost_nsec;
+                full += budget->term.cost_nsec;
         } while (!atomic_compare_exchange_weak(&entry->full_nsec, &old, full));
         describe(budget, full, now_nsec, ret);
         if (limiter->given)
@@ -205,12 +205,13 @@ bool limiter_peek(const Limiter *limiter, LimitBudget name, const LimitClient *c
         uint64_t now_nsec = now_usec * NSEC_PER_USEC, full = now_nsec, hash;
         LimitEntry *entry;
 
-        if (budget->cost_nsec == 0)
+        if (budget->term.cost_nsec == 0)
                 return true;
         hash = hash_of(limiter, name, client);
         entry = find(set_of(limiter, hash), hash);
         if (entry)
-                full = MAX(MIN(full_at(entry, budget, now_nsec), now_nsec + budget->most_nsec),
+                full = MAX(MIN(full_at(entry, &budget->term, now_nsec),
+                               now_nsec + budget->term.most_nsec),
                            now_nsec);
         describe(budget, full, now_nsec, ret);
         return ret->remaining > 0;
@@ -227,10 +228,11 @@ bool limiter_look(Limiter *limiter, LimitBudget name, const LimitClient *client,
 /* ---- others ---- */
 
 static void set_most(const Limiter *limiter, Budget *budget) {
-        budget->most_nsec = budget->depth_nsec;
+        budget->term.most_nsec = budget->term.depth_nsec;
         if (limiter->given)
-                budget->most_nsec += MIN(DEBT_BURSTS * budget->depth_nsec + DEBT_NSEC,
-                                         MAX(budget->rate.span_usec * NSEC_PER_USEC, DEBT_NSEC));
+                budget->term.most_nsec +=
+                                MIN(DEBT_BURSTS * budget->term.depth_nsec + DEBT_NSEC,
+                                    MAX(budget->rate.span_usec * NSEC_PER_USEC, DEBT_NSEC));
 }
 
 void limiter_share(Limiter *limiter, LimiterGiven given, void *userdata) {
@@ -240,20 +242,24 @@ void limiter_share(Limiter *limiter, LimiterGiven given, void *userdata) {
                 set_most(limiter, limiter->budgets + i);
 }
 
-void limiter_add(Limiter *limiter, LimitBudget name, const LimitClient *client, uint64_t n,
-                 uint64_t now_usec) {
-        const Budget *budget = limiter->budgets + name;
-        uint64_t now_nsec = now_usec * NSEC_PER_USEC, most = now_nsec + budget->most_nsec, old,
-                 full;
+void limiter_terms(const Limiter *limiter, LimitTerms *ret) {
+        for (size_t i = 0; i < LIMIT_BUDGETS; i++)
+                ret->of[i] = limiter->budgets[i].term;
+}
+
+void limiter_add(Limiter *limiter, const LimitTerms *terms, LimitBudget name,
+                 const LimitClient *client, uint64_t n, uint64_t now_usec) {
+        const LimitTerm *term = terms->of + name;
+        uint64_t now_nsec = now_usec * NSEC_PER_USEC, most = now_nsec + term->most_nsec, old, full;
         LimitEntry *entry;
 
-        if (budget->cost_nsec == 0)
+        if (term->cost_nsec == 0)
                 return;
         entry = find_or_claim(limiter, hash_of(limiter, name, client), now_nsec);
-        n = MIN(n, budget->most_nsec / budget->cost_nsec + 1);
-        old = full_at(entry, budget, now_nsec);
+        n = MIN(n, term->most_nsec / term->cost_nsec + 1);
+        old = full_at(entry, term, now_nsec);
         do
-                full = MIN(MAX(old, now_nsec) + n * budget->cost_nsec, most);
+                full = MIN(MAX(old, now_nsec) + n * term->cost_nsec, most);
         while (!atomic_compare_exchange_weak(&entry->full_nsec, &old, full));
 }
 
@@ -294,16 +300,17 @@ void limiter_set(Limiter *limiter, LimitBudget name, const LimitRate *rate) {
         *budget = (Budget){.rate = *rate};
         if (rate->n == 0)
                 return;
-        budget->cost_nsec = rate->span_usec * NSEC_PER_USEC / rate->n;
-        budget->depth_nsec = budget->cost_nsec * rate->burst;
+        budget->term.cost_nsec = rate->span_usec * NSEC_PER_USEC / rate->n;
+        budget->term.depth_nsec = budget->term.cost_nsec * rate->burst;
         set_most(limiter, budget);
 }
 
 bool limiter_limits(const Limiter *limiter, LimitBudget budget) {
-        return limiter->budgets[budget].cost_nsec > 0;
+        return limiter->budgets[budget].term.cost_nsec > 0;
 }
 
 void limiter_stats(const Limiter *limiter, LimitStats *ret) {
-        *ret = (LimitStats){.n_evicted = limiter->n_evicted, .n_bytes = limiter->table.size};
+        *ret = (LimitStats){.n_evicted = atomic_load(&limiter->n_evicted),
+                            .n_bytes = limiter->table.size};
         memcpy(ret->n_refused, limiter->n_refused, sizeof ret->n_refused);
 }

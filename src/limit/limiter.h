@@ -47,6 +47,12 @@ typedef struct LimitAnswer {
         uint64_t retry_usec;       /* refused: until the next one may come */
 } LimitAnswer;
 
+typedef struct LimitTerm {
+        uint64_t cost_nsec;  /* of one request; 0: no limit */
+        uint64_t depth_nsec; /* of a whole burst */
+        uint64_t most_nsec;  /* that, and the greatest debt */
+} LimitTerm;
+
 typedef struct LimitStats {
         uint64_t n_refused[LIMIT_BUDGETS];
         uint64_t n_evicted; /* entries that made room before their budget was whole */
@@ -77,9 +83,14 @@ bool limiter_look(Limiter *limiter, LimitBudget budget, const LimitClient *clien
 typedef void (*LimiterGiven)(void *userdata, LimitBudget budget, const LimitClient *client);
 /* given NULL: it is alone again. */
 void limiter_share(Limiter *limiter, LimiterGiven given, void *userdata);
-/* n requests that another limiter gave. */
-void limiter_add(Limiter *limiter, LimitBudget budget, const LimitClient *client, uint64_t n,
-                 uint64_t now_usec);
+/* What the budgets are at the moment, for another thread. */
+typedef struct LimitTerms {
+        LimitTerm of[LIMIT_BUDGETS];
+} LimitTerms;
+void limiter_terms(const Limiter *limiter, LimitTerms *ret);
+/* n requests that another limiter gave. On any thread, while the limiter's own goes on. */
+void limiter_add(Limiter *limiter, const LimitTerms *terms, LimitBudget budget,
+                 const LimitClient *client, uint64_t n, uint64_t now_usec);
 /* The table: the same number for all that share its file, and hardly any other's. */
 uint64_t limiter_host(const Limiter *limiter);
 /* Is it the one of those that share the file that leads? Once true, it stays so until it is freed,

@@ -2,8 +2,8 @@
 
 /*
  * One parcel goes around: the loop fills it with what was given away, the thread writes that to a
- * stream and fills the parcel with what others wrote, the loop takes that of the budgets here.
- * Until it is back the loop collects, in memory of fixed size.
+ * stream, and takes what others wrote of the budgets here; that of many hosts at once would hold up
+ * the loop. Until the parcel is back the loop collects, in memory of fixed size.
  *
  * The instances of a host share a table, so each tells what it gave, but one alone hears: the one
  * that leads, see limiter_leads(). An entry names its host, whose own table knows it already.
@@ -24,7 +24,6 @@
 #define STREAM       "limits"
 #define HOST_BYTES   sizeof(uint64_t)
 #define READS_MAX    32u                 /* in one turn: all that a stream keeps */
-#define HEARD_MAX    (1024u * 1024)      /* bytes in one turn; the rest waits for the next one */
 #define STALE_USEC   (3 * USEC_PER_SEC)  /* between two turns: it stood still */
 #define LOOK_UP_USEC (30 * USEC_PER_SEC) /* between two looks at what the server's name means */
 
@@ -34,11 +33,12 @@ _Static_assert(READS_MAX *REDIS_STREAM_READ >= REDIS_STREAM_ENTRIES, "all that i
 
 typedef struct Parcel {
         ListNode node;
-        bool leads;     /* it shall hear, too */
-        bool up;        /* Redis answered, and refused nothing */
-        Buffer told;    /* the host, and its uses */
-        Buffer heard;   /* uses of other hosts */
-        uint64_t n_bad; /* entries that were none */
+        bool leads;       /* it shall hear, too */
+        bool up;          /* Redis answered, and refused nothing */
+        Buffer told;      /* the host, and its uses */
+        LimitTerms terms; /* of the budgets that what was heard is taken of */
+        uint64_t n_heard; /* requests of other hosts */
+        uint64_t n_bad;   /* entries that were none */
 } Parcel;
 
 struct LimitShare {
@@ -63,26 +63,41 @@ struct LimitShare {
 
 /* ---- the thread ---- */
 
+static bool are_uses(Slice bytes) {
+        LimitUse use;
+        int r;
+
+        while ((r = limit_use_read(&bytes, &use)) > 0)
+                ;
+        return r == 0;
+}
+
+static void take(LimitShare *share, Slice uses) {
+        uint64_t now = clock_monotonic_usec();
+        LimitUse use;
+
+        while (limit_use_read(&uses, &use) > 0) {
+                limiter_add(share->limiter, &share->parcel.terms, use.budget, &use.client, use.n,
+                            now);
+                share->parcel.n_heard += use.n;
+        }
+}
+
+/* Of an entry all is believed, or nothing. */
 static void on_entry(void *userdata, Slice value) {
         LimitShare *share = userdata;
-        Parcel *parcel = &share->parcel;
-        Slice uses = SLICE_NONE, rest;
+        Slice uses = slice_from(value, MIN(value.len, HOST_BYTES));
         uint64_t host;
-        LimitUse use;
-        int r = -EBADMSG;
 
-        if (value.len > HOST_BYTES) {
+        if (uses.len > 0) {
                 memcpy(&host, value.data, sizeof host);
                 if (host == share->host)
                         return;
-                uses = rest = slice_from(value, HOST_BYTES);
-                while ((r = limit_use_read(&rest, &use)) > 0)
-                        ;
         }
-        if (r == 0)
-                buffer_append(&parcel->heard, uses);
+        if (uses.len > 0 && are_uses(uses))
+                take(share, uses);
         else
-                parcel->n_bad++;
+                share->parcel.n_bad++;
 }
 
 static uint64_t n_refused(const LimitShare *share) {
@@ -111,7 +126,7 @@ static void exchange(LimitShare *share, Parcel *parcel) {
                 return;
         if (parcel->told.len > HOST_BYTES)
                 redis_stream_write(share->redis, STREAM, buffer_slice(&parcel->told));
-        for (unsigned i = 0; parcel->leads && i < READS_MAX && parcel->heard.len < HEARD_MAX; i++) {
+        for (unsigned i = 0; parcel->leads && i < READS_MAX; i++) {
                 r = redis_stream_read(share->redis, STREAM, &share->cursor, on_entry, share);
                 if (r < (int)REDIS_STREAM_READ)
                         break;
@@ -153,17 +168,7 @@ static void on_given(void *userdata, LimitBudget budget, const LimitClient *clie
                 share->stats.n_untold++;
 }
 
-static void hear(LimitShare *share, uint64_t now_usec) {
-        Slice bytes = buffer_slice(&share->parcel.heard);
-        LimitUse use;
-
-        while (limit_use_read(&bytes, &use) > 0) {
-                limiter_add(share->limiter, use.budget, &use.client, use.n, now_usec);
-                share->stats.n_heard += use.n;
-        }
-}
-
-static void take_back(LimitShare *share, uint64_t now_usec) {
+static void take_back(LimitShare *share) {
         Parcel *parcel = &share->parcel;
         ListNode back;
 
@@ -179,15 +184,15 @@ static void take_back(LimitShare *share, uint64_t now_usec) {
                 share->stats.n_untold += share->n_in_parcel;
         share->stats.up = parcel->up;
         share->stats.n_bad += parcel->n_bad;
-        hear(share, now_usec);
+        share->stats.n_heard += parcel->n_heard;
 }
 
 static void send(LimitShare *share) {
         Parcel *parcel = &share->parcel;
 
         buffer_clear(&parcel->told);
-        buffer_clear(&parcel->heard);
-        parcel->n_bad = 0;
+        limiter_terms(share->limiter, &parcel->terms);
+        parcel->n_heard = parcel->n_bad = 0;
         parcel->leads = share->leads;
         buffer_append(&parcel->told, slice_make((const char *)&share->host, HOST_BYTES));
         limit_uses_take(share->uses, &parcel->told);
@@ -198,10 +203,10 @@ static void send(LimitShare *share) {
         share->away = inbox_push(share->inbox, &parcel->node) == 0;
 }
 
-void limit_share_turn(LimitShare *share, uint64_t now_usec) {
+void limit_share_turn(LimitShare *share) {
         share->leads = share->leads || limiter_leads(share->limiter);
         if (share->away)
-                take_back(share, now_usec);
+                take_back(share);
         if (!share->away)
                 send(share);
 }
@@ -257,7 +262,6 @@ LimitShare *limit_share_free(LimitShare *share) {
         (void)redis_free(share->redis);
         (void)limit_uses_free(share->uses);
         buffer_done(&share->parcel.told);
-        buffer_done(&share->parcel.heard);
         free(share);
         return NULL;
 }

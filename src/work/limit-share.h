@@ -3,9 +3,9 @@
 
 /*
  * Limits of several hosts as one: the thread "limits" tells the others by Redis what the limiter
- * gave away, and hears what they gave (decision 14). The loop never waits for it: each turn it
- * hands over a parcel, and takes what came back. While Redis is away the limits are those of the
- * host.
+ * gave away, and takes what they gave of the budgets here (decision 14). The loop never waits for
+ * it: each turn it hands over a parcel, and takes it back. While Redis is away the limits are those
+ * of the host.
  */
 
 #include "cache/redis.h"
@@ -29,5 +29,5 @@ LimitShare *limit_share_free(LimitShare *share);
 DEFINE_CLEANUP(LimitShare, limit_share_free)
 
 /* On the loop, about ten times a second. */
-void limit_share_turn(LimitShare *share, uint64_t now_usec);
+void limit_share_turn(LimitShare *share);
 void limit_share_stats(const LimitShare *share, LimitShareStats *ret); /* the loop */

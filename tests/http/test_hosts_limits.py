@@ -7,12 +7,14 @@ limits."""
 import os
 import random
 import signal
+import statistics
 import sys
 import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import harness
+import pressure
 import redis
 
 N_HOSTS = 3
@@ -97,6 +99,46 @@ class Budgets(Base):
         self.wait_shared(two)
         harness.wait_for(lambda: self.statuses(one, 1) and two.metric("shortener_limits_heard_total ") > 0, 10, "it to hear")
         self.assertLess(two.metric("shortener_limits_heard_total "), 6)
+
+
+class Crowd(Base):
+    """Many hosts with many clients at once."""
+
+    PARCELS = 32    # of one moment
+    CLIENTS = 2048  # in each
+    ROUNDS = 10
+
+    def parcel(self, n):
+        """What a host says that gave one request to each of its clients."""
+        return (0x1234567 + n).to_bytes(8, "little") + b"".join(
+            bytes([1, 1, 1]) + (n * self.CLIENTS + i).to_bytes(4, "big") + bytes(12) + (1).to_bytes(4, "little")
+            for i in range(self.CLIENTS))
+
+    def test_the_loop_does_not_hear_itself(self):
+        """Whom others told of takes longer than the clients of this instance may wait."""
+        one, = self.host("Limits.Read=100/1d:100")
+        self.wait_shared(one)
+        harness.wait_for(lambda: self.redis.command("XADD", STREAM, "*", "v", self.parcel(0)) and
+                         one.metric("shortener_limits_heard_total ") > 0, 10, "it to hear")
+        words = [("XADD", STREAM, "*", "v", self.parcel(n)) for n in range(self.PARCELS)]
+        pid = one.process.pid
+        threads = ("shortenerd", "limits")
+        heard = one.metric("shortener_limits_heard_total ")
+        before = {name: pressure.cpu_nsec(pid, name) for name in threads}
+        with pressure.Health(one) as health:
+            for _ in range(self.ROUNDS):
+                at = one.metric("shortener_limits_heard_total ")
+                self.redis.commands(*words)
+                harness.wait_for(lambda at=at: one.metric("shortener_limits_heard_total ") >= at + self.PARCELS * self.CLIENTS,
+                                 10, "all that they gave", pause=0.1)
+        cpu = {name: (pressure.cpu_nsec(pid, name) - before[name]) / 1e6 for name in threads}
+        heard = one.metric("shortener_limits_heard_total ") - heard
+        print(f"{heard:.0f} requests of others heard in {self.ROUNDS} rounds: {cpu['limits']:.0f} ms of the thread, "
+              f"{cpu['shortenerd']:.0f} of the loop; the longest /health took {max(health.latencies) * 1000:.1f} ms, the median "
+              f"{statistics.median(health.latencies) * 1000:.1f}", flush=True)
+        self.assertEqual(one.metric("shortener_limits_bad_total "), 0)
+        self.assertEqual(health.bad, [])
+        self.assertLess(cpu["shortenerd"], cpu["limits"] / 2)
 
 
 class Away(Base):

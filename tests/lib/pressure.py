@@ -33,6 +33,18 @@ def cpu_seconds(pid, name=None):
     return total / TICKS
 
 
+def cpu_nsec(pid, name):
+    """Of its threads of that name, more exactly."""
+    total, n = 0, 0
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{thread}/comm") as comm, open(f"/proc/{pid}/task/{thread}/schedstat") as stat:
+            if comm.read().strip() == name:
+                n += 1
+                total += int(stat.read().split()[0])
+    assert n, f"no thread {name}"
+    return total
+
+
 def memory(pid, key="Private_Dirty"):
     """Bytes."""
     with open(f"/proc/{pid}/smaps_rollup") as file:

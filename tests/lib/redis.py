@@ -92,14 +92,20 @@ class Redis:
 
     def command(self, *words, timeout=10):
         """One command over a connection of its own; bytes, int, None or a list of these."""
-        parts = [w if isinstance(w, bytes) else str(w).encode() for w in words]
-        data = b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%s\r\n" % (len(p), p) for p in parts)
+        return self.commands(words, timeout=timeout)[0]
+
+    def commands(self, *commands, timeout=10):
+        """Several at once; their answers."""
+        data = b""
+        for words in commands:
+            parts = [w if isinstance(w, bytes) else str(w).encode() for w in words]
+            data += b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%s\r\n" % (len(p), p) for p in parts)
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
             sock.settimeout(timeout * harness.SLOW)
             sock.connect(self.socket)
             sock.sendall(data)
             with sock.makefile("rb") as file:
-                return self.read(file)
+                return [self.read(file) for _ in commands]
 
     def read(self, file):
         line = file.readline()

@@ -278,6 +278,15 @@ static void on_given(void *userdata, LimitBudget budget, const LimitClient *clie
         host->given++;
 }
 
+/* As if it were this thread's. */
+static void add(Limiter *limiter, LimitBudget budget, const LimitClient *client, uint64_t n,
+                uint64_t now) {
+        LimitTerms terms;
+
+        limiter_terms(limiter, &terms);
+        limiter_add(limiter, &terms, budget, client, n, now);
+}
+
 static void turn(Host hosts[HOSTS], uint64_t now) {
         LimitClient client = client_v4(1);
 
@@ -288,8 +297,8 @@ static void turn(Host hosts[HOSTS], uint64_t now) {
                 hosts[i].given = 0;
                 for (unsigned other = 0; other < HOSTS; other++)
                         if (other != i)
-                                limiter_add(hosts[other].limiter, LIMIT_CREATE, &client,
-                                            hosts[i].on_way[DELAY_TURNS], now);
+                                add(hosts[other].limiter, LIMIT_CREATE, &client,
+                                    hosts[i].on_way[DELAY_TURNS], now);
         }
 }
 
@@ -361,7 +370,7 @@ static void test_debt(void **state) {
 
         (void)state;
         limiter_share(limiter, on_given, &host);
-        limiter_add(limiter, LIMIT_CREATE, &client, 25, START);
+        add(limiter, LIMIT_CREATE, &client, 25, START);
         assert_false(limiter_take(limiter, LIMIT_CREATE, &client, START, &answer));
         assert_int_equal(answer.remaining, 0);
         assert_int_equal(answer.reset_usec, 25 * USEC_PER_SEC);
@@ -373,15 +382,15 @@ static void test_debt(void **state) {
         assert_int_equal(host.given, 1);
         /* Others' budgets are theirs. */
         assert_int_equal(take_all(limiter, client_v4(2), START), 10);
-        limiter_add(limiter, LIMIT_READ, &client, 5, START + 100 * USEC_PER_SEC);
+        add(limiter, LIMIT_READ, &client, 5, START + 100 * USEC_PER_SEC);
         assert_int_equal(take_all(limiter, client, START + 100 * USEC_PER_SEC), 10);
         /* It ends somewhere, whatever is heard: a minute after a burst of 10 s. */
         for (unsigned i = 0; i < 1000; i++)
-                limiter_add(limiter, LIMIT_CREATE, &client, UINT64_MAX, START);
+                add(limiter, LIMIT_CREATE, &client, UINT64_MAX, START);
         assert_false(take(limiter, client, START + 61 * USEC_PER_SEC - 1));
         assert_true(take(limiter, client, START + 61 * USEC_PER_SEC));
         /* Alone again: what is still owed shuts nobody out for longer than a burst. */
-        limiter_add(limiter, LIMIT_CREATE, &client, 1000, START);
+        add(limiter, LIMIT_CREATE, &client, 1000, START);
         limiter_share(limiter, NULL, NULL);
         assert_false(take(limiter, client, START));
         assert_true(take(limiter, client, START + USEC_PER_SEC));
@@ -412,7 +421,7 @@ static void test_a_debt_ends(void **state) {
                 LimitAnswer answer;
 
                 limiter_share(limiter, on_given, &host);
-                limiter_add(limiter, LIMIT_CREATE, &client, UINT64_MAX, START);
+                add(limiter, LIMIT_CREATE, &client, UINT64_MAX, START);
                 assert_false(limiter_take(limiter, LIMIT_CREATE, &client, START, &answer));
                 if (answer.retry_usec != cases[i].wait_usec + 1)
                         fail_msg("%s: %ju", cases[i].rate, (uintmax_t)answer.retry_usec);
