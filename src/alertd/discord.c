@@ -157,6 +157,17 @@ static void add_dashboard(Embed *embed, const char *grafana_url) {
         buffer_done(&link);
 }
 
+/* A link if there is one; the shipped rules name a section of the runbook. */
+static void add_runbook(Embed *embed, json_t *alert) {
+        Slice url = batch_text(alert, "annotations", "runbook_url"),
+              section = batch_text(alert, "annotations", "runbook");
+
+        if (target_check_url(url) >= 0)
+                add_link(embed, "Runbook", "What to do", url);
+        else if (slice_trim(section).len > 0)
+                add_field(embed, "Runbook", section, SHORT_VALUE_MAX, false);
+}
+
 static void add_fields(Embed *embed, json_t *alert, const char *grafana_url) {
         Slice status = batch_member(alert, "status");
         char started[CLOCK_ISO_SIZE + 4], ended[CLOCK_ISO_SIZE + 4];
@@ -172,7 +183,7 @@ static void add_fields(Embed *embed, json_t *alert, const char *grafana_url) {
                 add_field(embed, "Resolved", time_text(batch_member(alert, "endsAt"), ended),
                           SHORT_VALUE_MAX, true);
         add_dashboard(embed, grafana_url);
-        add_link(embed, "Runbook", "What to do", batch_text(alert, "annotations", "runbook_url"));
+        add_runbook(embed, alert);
 }
 
 static json_t *title_of(json_t *alert, const Look *look, size_t *n_units) {

@@ -148,6 +148,7 @@ class Alerts(Check):
         shown = fields(firing)
         self.assertEqual((shown["Severity"], shown["Status"]), ("critical", "firing"))
         self.assertEqual(shown["Dashboard"], "[Open dashboard](http://grafana.example:3000/d/url-shortener-prod)")
+        self.assertEqual(shown["Runbook"], "runbook.md#servicedown")
         started = seconds_of(shown["Started"])
         self.assertTrue(cause - 1 <= started <= told, (cause, shown["Started"], told))
         self.assertEqual(firing["footer"], {"text": "shortener-alertd"})

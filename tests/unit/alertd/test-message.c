@@ -235,11 +235,72 @@ static void test_webhook(void **state) {
         queue_done(&queue);
 }
 
+/* A label called status is not the alert's, and an alert that brings an alert_id does not replace
+ * ours, by which its receiver knows what it has had. */
+static void test_webhook_of_odd_alerts(void **state) {
+        static const char *const texts[] = {
+                        "{\"status\":\"firing\",\"labels\":{\"status\":\"resolved\"}}",
+                        "{\"alert_id\":\"7\",\"received_at\":\"never\",\"status\":\"resolved\"}",
+                        NULL};
+        Buffer out = BUFFER_EMPTY;
+        json_t *message, *alert;
+        uint64_t seq;
+        Queue queue;
+
+        (void)state;
+        queue_init(&queue);
+        fill(&queue, texts);
+        assert_int_equal(webhook_message(&queue, 0, SIZE_MAX, &out, &seq), 2);
+        message = json_loadb(out.data, out.len, JSON_REJECT_DUPLICATES, NULL);
+        assert_non_null(message);
+        assert_string_equal(json_string_value(json_object_get(message, "status")), "firing");
+        alert = json_array_get(json_object_get(message, "alerts"), 1);
+        assert_string_equal(json_string_value(json_object_get(alert, "alert_id")),
+                            "6475ef64ed580-2");
+        assert_string_equal(json_string_value(json_object_get(alert, "received_at")),
+                            "2026-01-02T03:04:05.123456Z");
+        json_decref(message);
+        buffer_done(&out);
+        queue_done(&queue);
+}
+
+/* The runbook: a link, else what the shipped rules have. */
+static void test_runbook(void **state) {
+        static const char *const texts[] = {"{\"annotations\":{\"runbook\":\"runbook.md#x\"}}",
+                                            "{\"annotations\":{\"runbook\":\"runbook.md#x\","
+                                            "\"runbook_url\":\"https://r/\"}}",
+                                            NULL};
+        static const char *const wanted[] = {"runbook.md#x", "[What to do](https://r/)"};
+        json_t *message;
+        Queue queue;
+
+        (void)state;
+        queue_init(&queue);
+        fill(&queue, texts);
+        message = discord(&queue, 0, SIZE_MAX, 2, 2);
+        for (size_t i = 0; i < 2; i++) {
+                json_t *fields = json_object_get(
+                                       json_array_get(json_object_get(message, "embeds"), i),
+                                       "fields"),
+                       *last = json_array_get(fields, json_array_size(fields) - 1);
+
+                assert_string_equal(json_string_value(json_object_get(last, "name")), "Runbook");
+                assert_string_equal(json_string_value(json_object_get(last, "value")), wanted[i]);
+        }
+        json_decref(message);
+        queue_done(&queue);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
-                        cmocka_unit_test(test_ten_at_most), cmocka_unit_test(test_together),
-                        cmocka_unit_test(test_titles),      cmocka_unit_test(test_odd_alerts),
-                        cmocka_unit_test(test_dashboard),   cmocka_unit_test(test_webhook),
+                        cmocka_unit_test(test_ten_at_most),
+                        cmocka_unit_test(test_together),
+                        cmocka_unit_test(test_titles),
+                        cmocka_unit_test(test_odd_alerts),
+                        cmocka_unit_test(test_dashboard),
+                        cmocka_unit_test(test_webhook),
+                        cmocka_unit_test(test_webhook_of_odd_alerts),
+                        cmocka_unit_test(test_runbook),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
