@@ -127,6 +127,8 @@ static int find_alerts(Batch *batch) {
 
         if (n == 0)
                 return 0;
+        if (n > BATCH_ALERTS_MAX)
+                return -E2BIG;
         batch->alerts = calloc(n, sizeof *batch->alerts);
         if (!batch->alerts)
                 return -ENOMEM;

@@ -12,7 +12,8 @@
 
 #include "basic/buffer.h"
 
-#define BATCH_DEPTH_MAX 64u
+#define BATCH_DEPTH_MAX  64u
+#define BATCH_ALERTS_MAX 4000u /* each becomes a file and a part of a message */
 
 typedef struct BatchAlert {
         json_t *alert;                /* borrowed from the root; any JSON value */
@@ -26,7 +27,8 @@ typedef struct Batch {
         bool raw;
 } Batch;
 
-/* The alerts are those of Alertmanager's {"alerts": [...]}, or of a bare list. -ENOMEM. */
+/* The alerts are those of Alertmanager's {"alerts": [...]}, or of a bare list. -ENOMEM; -E2BIG:
+ * more than BATCH_ALERTS_MAX of them. */
 int batch_parse(Slice body, Batch *ret) _must_check_;
 void batch_done(Batch *batch);
 

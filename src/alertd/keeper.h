@@ -33,9 +33,9 @@ typedef struct KeepJob {
 
         const Position *position; /* KEEP_POSITION */
 
-        int result;        /* 0 or -errno */
-        const char *what;  /* that failed: static */
-        bool raw;          /* the body was not JSON */
+        int result;       /* 0 or -errno; -E2BIG: too many alerts, which nobody should send again */
+        const char *what; /* that failed: static */
+        bool raw;         /* the body was not JSON */
         AlertBatch *batch; /* KEEP_BATCH done: NULL when it has no alerts; the loop takes it */
 
         Buffer names; /* the keeper's */

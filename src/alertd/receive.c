@@ -186,6 +186,12 @@ static void receive(Manager *manager, HttpExchange *exchange) {
         manager->n_posts++;
 }
 
+static void refuse_many(Manager *manager, HttpExchange *exchange) {
+        log_error("a request with more than %u alerts: not kept, answered 413", BATCH_ALERTS_MAX);
+        manager->n_refused++;
+        answer(exchange, 413, SLICE("{\"error\":\"Too many alerts\"}\n"));
+}
+
 static void log_failure(const Manager *manager, const KeepJob *job) {
         const char *where = strcmp(job->what, "alerts log") == 0 ? manager->options.alerts.log
                             : strcmp(job->what, "evidence") == 0 ? manager->evidence_folder
@@ -193,6 +199,24 @@ static void log_failure(const Manager *manager, const KeepJob *job) {
 
         log_error("%s: %s: alerts not kept, answered 503: %s", job->what, where,
                   strerror(-job->result));
+}
+
+/* Nothing of it stays. */
+static void failed(Manager *manager, Post *post) {
+        KeepJob *job = &post->job;
+        bool many = job->result == -E2BIG;
+
+        if (!many)
+                log_failure(manager, job);
+        if (job->repetition)
+                remember_unanswered(manager, job);
+        if (post->abandoned)
+                http_exchange_done(post->exchange);
+        else if (many)
+                refuse_many(manager, post->exchange);
+        else
+                refuse(manager, post->exchange);
+        free(post);
 }
 
 static void count(Manager *manager, const Post *post) {
@@ -211,14 +235,7 @@ void receive_kept(Manager *manager, KeepJob *job) {
         list_remove(&post->node);
         manager->n_posts--;
         if (job->result < 0) {
-                log_failure(manager, job);
-                if (job->repetition)
-                        remember_unanswered(manager, job);
-                if (post->abandoned)
-                        http_exchange_done(post->exchange);
-                else
-                        refuse(manager, post->exchange);
-                free(post);
+                failed(manager, post);
                 return;
         }
         count(manager, post);

@@ -100,6 +100,21 @@ class Receive(unittest.TestCase):
         self.assertEqual(lines[0]["alerts"], body)
         self.assertEqual(sorted(int(f["full_alert"]["labels"]["number"]) for f in files.values()), list(range(1000)))
 
+    def test_too_many(self):
+        """A small body of millions of alerts would fill disk and queue for hours: no sender of ours has that many."""
+        with alertd.Receiver() as receiver:
+            receiver.start()
+            # 503: the machine is so busy that it takes longer than 10 s; asked again, as Alertmanager does.
+            harness.wait_for(lambda: receiver.post(b"[" + b"{}," * 3999 + b"{}]").status == 200, 120, "the most to be kept")
+            before = (len(receiver.lines()), len(os.listdir(receiver.evidence)))
+            self.assertGreaterEqual(before[1], 4000)
+            for body in (b"[" + b"{}," * 4000 + b"{}]", b'{"alerts":[' + b"0," * 1000000 + b"0]}"):
+                answer = receiver.post(body)
+                self.assertEqual((answer.status, answer.json), (413, {"error": "Too many alerts"}))
+            receiver.wait_said("a request with more than 4000 alerts: not kept, answered 413")
+            self.assertEqual(receiver.post(batch(alert())).status, 200)
+            self.assertEqual((len(receiver.lines()), len(os.listdir(receiver.evidence))), (before[0] + 1, before[1] + 1))
+
     def test_not_json(self):
         bodies = [b"", b"fire!", b"{\"alerts\": [", b"\xff\xfe\0\x80", "gr\u00fc\u00dfe".encode(), b"[" * 100000,
                   b"{" * 65 + b"}" * 65, b'{"a":1e999}', b'{"a\\u0000b": 1}']
