@@ -59,6 +59,7 @@ def host_job(name):
 
 
 CERTIFICATE = 'probe_ssl_earliest_cert_expiry{job="certificates",instance="links.example:443"}'
+PROBE = 'probe_success{job="certificates",instance="links.example:443"}'
 DAY = 86400
 ALERTD = 'shortener_alertd_{}{{job="shortener-alertd",instance="host",target="discord"}}'
 
@@ -122,6 +123,7 @@ CASES = {
                             'prometheus_notifications_dropped_total{job="prometheus",instance="host"}': constant(9)}, 1100),
     "CertificateExpiresSoon": ({CERTIFICATE: constant(13 * DAY)}, 700, {CERTIFICATE: constant(15 * DAY)}, 1100),
     "CertificateExpires": ({CERTIFICATE: constant(1 * DAY)}, 90, {CERTIFICATE: constant(2 * DAY + 3600)}, 90),
+    "CertificateNotSeen": ({PROBE: constant(0)}, 400, {PROBE: hold((0, 5 * MINUTE - 1), (1, 200))}, 400),
     "NodeExporterDown": ({'up{job="node-exporter",instance="host"}': constant(0)}, 60,
                          {'up{job="node-exporter",instance="host"}': hold((0, 4), (1, 100))}, 60),
     "HostHighCpuUsage": ({node("node_cpu_seconds_total", cpu="0", mode="idle"): rising(0.9)}, 500,
@@ -145,6 +147,7 @@ LABELS = {
     "AlertsNotDelivered": {"job": "alertmanager", "instance": "host"},
     "CertificateExpiresSoon": {"job": "certificates", "instance": "links.example:443"},
     "CertificateExpires": {"job": "certificates", "instance": "links.example:443"},
+    "CertificateNotSeen": {"job": "certificates", "instance": "links.example:443"},
     "HostDiskSpaceLow": {"job": "node-exporter", "instance": "host", "mountpoint": "/"},
     "HostDiskSpaceCritical": {"job": "node-exporter", "instance": "host", "mountpoint": "/"},
     **{name: {"job": "exporters", "instance": "host"}

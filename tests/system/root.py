@@ -24,7 +24,7 @@ BORN_WITH = ["systemd", "systemd-sysv", "dbus", "iproute2", "procps", "curl", "a
 INSTALLABLE = [
     "nginx-light", "postgresql", "redis-server", "prometheus", "prometheus-node-exporter",
     "prometheus-alertmanager", "prometheus-postgres-exporter", "prometheus-redis-exporter",
-    "prometheus-nginx-exporter", "logrotate", "adduser", "sqlite3", "strace", "bash-completion", "python3",
+    "prometheus-nginx-exporter", "prometheus-blackbox-exporter", "openssl", "logrotate", "adduser", "sqlite3", "strace", "bash-completion", "python3",
     "libsystemd0", "libjansson4", "libinih1", "libidn2-0", "libsqlite3-0", "libpq5", "libhiredis0.14",
     "libcurl4",
 ]  # fmt: skip
