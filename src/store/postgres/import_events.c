@@ -16,10 +16,15 @@ typedef struct EventImport {
         PgRedirects *redirects;
 } EventImport;
 
-/* For each row: is its id there, is its link, and what is the number of its type? */
+/* For each row: is its id there, is its link, and what is the number of its type? Each day is
+ * looked into once for all ids, and for those alone that can be there: there may be a thousand
+ * days. */
 static int find_events(PgSession *s, const StoreEventRow *rows, size_t n, PGresult **ret) {
         static const char sql[] =
-                        "SELECT (SELECT 1 FROM events AS e WHERE e.id = w.id) IS NOT NULL,"
+                        "WITH taken AS MATERIALIZED (SELECT e.id FROM events AS e WHERE e.id = ANY"
+                        " (ARRAY(SELECT i FROM unnest($1::bigint[]) AS i WHERE i > 0"
+                        " AND i <= (SELECT max(id) FROM events))))"
+                        " SELECT w.id IN (SELECT id FROM taken),"
                         " (SELECT 1 FROM urls AS u WHERE u.id = w.url_id) IS NOT NULL, t.number"
                         " FROM unnest($1::bigint[], $2::bigint[], $3::text[]) WITH ORDINALITY"
                         " AS w (id, url_id, name, i) JOIN (SELECT name, event_type(name) AS number"

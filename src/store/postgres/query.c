@@ -62,7 +62,9 @@ static int meaning_of(PgSession *s, const char *sqlstate, const char *constraint
                 return -EBUSY;
         if (is_class(sqlstate, "22") || is_class(sqlstate, "23"))
                 return -EBADMSG;
-        if (is_class(sqlstate, "53")) /* disk or memory of the server */
+        if (strcmp(sqlstate, "53200") == 0) /* locks or memory, of this statement: others go on */
+                return -EIO;
+        if (is_class(sqlstate, "53")) /* disk of the server */
                 return -EHOSTDOWN;
         if (is_class(sqlstate, "58") || is_class(sqlstate, "XX"))
                 return -EIO;
@@ -89,6 +91,7 @@ void pg_advise(PgSession *s) {
                         {"3D000", init},   /* no such database */
                         {"28000", login},  /* no such role, or pg_hba.conf does not let it in */
                         {"28P01", login},  /* password */
+                        {"53200", "raise max_locks_per_transaction, or its memory"},
                         {"42501", "GRANT it, as \"shortenerctl db init\" does"},
                         {"53300",
                          "raise max_connections or the CONNECTION LIMIT, or lower Workers="},

@@ -59,7 +59,7 @@ static const Expected expected[] = {
                 {"INSERT INTO events (url_id, user_id, timestamp, type, day, details, request_id)",
                  {"urls_pkey", "users_pkey"}},
                 {"SELECT 1 FROM urls WHERE id = $1::bigint", {"urls_pkey"}},
-                {"FROM events AS e WHERE e.id = w.id", {"_pkey", "urls_pkey"}},
+                {"FROM events AS e WHERE e.id = ANY", {"_pkey", "urls_pkey"}},
                 {"FROM audit WHERE kind = $9::text", {"audit_object"}},
                 {"DELETE FROM audit", {"audit_pkey", "Tid Scan on audit"}},
                 {"FROM audit WHERE", {"audit_pkey"}},

@@ -105,11 +105,41 @@ static void test_breaker_opens_beside_an_idle_one(void **state _unused_) {
         (void)store_free(store);
 }
 
+/* ---- too little memory, or too few locks ---- */
+
+/* A list of events locks each day and its indexes; when there are too many of them for the server's
+ * table of locks the rest of the store is there all the same. */
+static void test_breaker_is_not_for_lack_of_locks(void **state _unused_) {
+        const char *database = postgres_database();
+        Store *store = pg_open_store(postgres_url(database), false);
+        StoreSession *session = open_session(store);
+        Arena arena;
+        User user;
+
+        arena_init(&arena, 0);
+        sql(database, "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+                      " RAISE 'out of shared memory' USING ERRCODE = '53200'; END $$;"
+                      " CREATE TRIGGER refuse BEFORE INSERT ON users FOR EACH ROW"
+                      " EXECUTE FUNCTION refuse()");
+        for (unsigned i = 0; i < 2 * STORE_BREAKER_FAILURES; i++) {
+                deadline_in(session, 30 * USEC_PER_SEC);
+                assert_int_equal(store_user_create(session, &arena, S("u"), S("e"), 1, &user),
+                                 -EIO);
+                assert_non_null(strstr(store_session_error(session), "max_locks_per_transaction"));
+                assert_true(store_is_up(store));
+        }
+        assert_int_equal(store_ping(session), 0);
+        arena_done(&arena);
+        (void)store_session_free(session);
+        (void)store_free(store);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                         cmocka_unit_test(test_breaker_is_for_those_without_any),
                         cmocka_unit_test(test_those_with_a_connection_go_on),
                         cmocka_unit_test(test_breaker_opens_beside_an_idle_one),
+                        cmocka_unit_test(test_breaker_is_not_for_lack_of_locks),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
