@@ -56,8 +56,8 @@ class Base(unittest.TestCase):
             harness.wait_for(lambda i=instance: i.metric("shortener_watcher_up ") == 1 and all(
                 i.request("HEAD", "/" + code).headers["X-Cache"] == "HIT" for code in self.codes), 30, "a warm cache")
 
-    def check(self, load, name):
-        """Everything that was answered is there, once."""
+    def check(self, load, name, since=None):
+        """Everything that was answered is there, once; of writes: what was answered after `since`."""
         faults.wait_shipped(*self.instances, seconds=120)
         for instance in self.instances:
             self.assertEqual(instance.stop(), 0)
@@ -67,7 +67,7 @@ class Base(unittest.TestCase):
               f"{len(audit.lost(answered))} lost, {len(audit.doubled)} doubled", flush=True)
         audit.check_nothing_lost(self, answered)
         for one in load:
-            audit.check_writes(self, one)
+            audit.check_writes(self, one, since=since)
         return audit
 
 
@@ -284,18 +284,59 @@ class Restored(Base):
 
 
 class Failover(Base):
-    def test_promoted_and_the_old_primary_comes_back(self):
+    def serve_two(self, n=1):
+        """A primary and its standby, both in the instances' URL."""
         self.serve(wal_level="replica", max_wal_senders=4, hot_standby="on", wal_log_hints="on")
         standby = postgres.Postgres(standby_of=self.server, settings={"port": self.server.port})
         self.addCleanup(standby.close)
         primary = self.server
         url = (f"postgresql:///{pgfaults.NAME}?host={primary.folder},{standby.folder}&port={primary.port}"
                "&user=postgres&target_session_attrs=read-write")
-        self.start(url=url)
+        self.start(n, url=url)
+        return primary, standby
+
+    def promote(self, standby):
+        standby.run(postgres.program("pg_ctl"), "promote", "-w", "-D", standby.data)
+        self.server = self.service.server = standby
+
+    def run_thawed(self, name, first):
+        """The old primary is not dead: it was frozen, and goes on where it stood, with the sessions that it
+        had. first: what happens between the promotion and that."""
+        primary, standby = self.serve_two(2)
+        load = self.load(writers=4, write_pause=0.002).start()
+        harness.wait_for(lambda: load.n_answered > 300 and load.n_written > 50, 30, "traffic")
+        primary.freeze()
+        for instance in self.instances:
+            harness.wait_for(lambda i=instance: i.get("/health").json["database"] == "disconnected", 30, "the loss")
+        self.promote(standby)
+        promoted = time.time()
+        first(load)
+        primary.thaw()
+        self.is_back()
+        written, at = load.n_written, load.n_answered
+        harness.wait_for(lambda: load.n_answered > at + 300 and load.n_written > written + 50, 60, "traffic")
+        load.stop()
+        self.assertEqual(set(load.statuses()), {302})
+        self.check([load], name, since=promoted)
+        late = [link for writer in load.writers for link, when in writer.times.items() if when > promoted]
+        self.assertGreater(len(late), 50)
+
+    def test_thawed_at_once(self):
+        self.run_thawed("the old primary goes on as soon as the other is promoted", lambda load: None)
+
+    def test_thawed_later(self):
+        def traffic(load):
+            self.is_back()
+            at = load.n_written
+            harness.wait_for(lambda: load.n_written > at + 50, 60, "writes")
+        self.run_thawed("the old primary goes on later", traffic)
+
+    def test_promoted_and_the_old_primary_comes_back(self):
+        primary, standby = self.serve_two()
         load = self.load(writers=0).start()
         harness.wait_for(lambda: load.n_answered > 300, 30, "traffic")
         primary.kill()
-        standby.run(postgres.program("pg_ctl"), "promote", "-w", "-D", standby.data)
+        self.promote(standby)
         self.is_back()
         at = load.n_answered
         harness.wait_for(lambda: load.n_answered > at + 300, 30, "traffic")
@@ -307,7 +348,6 @@ class Failover(Base):
         self.is_back()
         harness.wait_for(lambda: load.n_answered > at + 600, 30, "traffic")
         load.stop()
-        self.server = self.service.server = standby
         self.check([load], "promoted, and the old primary is back")
 
 

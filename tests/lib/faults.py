@@ -315,11 +315,13 @@ class Audit:
         test.assertEqual((self.shed, self.bad, self.damaged), (0, 0, 0), "shed, bad, damaged")
         return self
 
-    def check_writes(self, test, load, until=None):
-        """Each write that was answered (before `until`) is there."""
+    def check_writes(self, test, load, until=None, since=None):
+        """Each write that was answered (before `until`, after `since`) is there."""
         for writer in load.writers:
             for link_id, link in writer.links.items():
                 if until is not None and writer.times[link_id] > until:
+                    continue
+                if since is not None and writer.times[link_id] < since:
                     continue
                 test.assertIn(link_id, self.urls, "an answered POST is not there")
                 code, title, active = self.urls[link_id]

@@ -9,6 +9,10 @@
  * connection attempt of its own here, with its share of the time. When none answers, the next try
  * of any session of this process comes a second later at the earliest.
  *
+ * Of several hosts a standby may have been promoted while nobody was reached, and the old primary
+ * may go on where it was frozen, with the connections that it had. So after an outage none of those
+ * is believed, and all hosts are asked: the primary on the highest timeline is the one.
+ *
  * A host name in the URL is looked up by libpq, which blocks for as long as the resolver does: the
  * documents recommend sockets and addresses.
  */
@@ -79,6 +83,7 @@ static int time_is_over(PgSession *s) {
         store_session_set_error(&s->session, "the server did not answer in time%s",
                                 nothing_done ? "; nothing was changed" : "");
         s->lost = true;
+        s->unheard = s->connected;
         return nothing_done ? -EBUSY : -ETIMEDOUT;
 }
 
@@ -146,26 +151,6 @@ static Slice item_of(const char *list, size_t i) {
         return item;
 }
 
-static bool is_list(const char *keyword) {
-        return strcmp(keyword, "host") == 0 || strcmp(keyword, "hostaddr") == 0 ||
-               strcmp(keyword, "port") == 0;
-}
-
-static size_t count_hosts(const PgStore *store) {
-        size_t n = 1;
-
-        for (const PQconninfoOption *option = store->conninfo; option->keyword; option++) {
-                size_t items = 1;
-
-                if (!option->val || !is_list(option->keyword))
-                        continue;
-                for (const char *c = option->val; *c; c++)
-                        items += *c == ',';
-                n = MAX(n, items);
-        }
-        return n;
-}
-
 /* libpq keeps the state of a server's refusal to itself, but puts it into a verbose text:
  * "... FATAL:  53300: too many clients". */
 static void keep_state(PgSession *s) {
@@ -196,7 +181,7 @@ static int start(PgSession *s, size_t host, const char *password) {
                 if (!value)
                         continue;
                 CHECK(n < OPTIONS_MAX);
-                if (is_list(option->keyword)) {
+                if (pg_conninfo_is_list(option->keyword)) {
                         Slice item = item_of(value, host);
 
                         if (item.len >= VALUE_MAX)
@@ -277,38 +262,82 @@ static bool is_crowded(const PgSession *s) {
         return strcmp(s->sqlstate, STATE_CROWDED) == 0;
 }
 
+/* What connect_any works on. */
+typedef struct Search {
+        char *password;
+        bool all;          /* hosts are to be asked, not those up to the first primary */
+        bool unheard;      /* one did not answer in time */
+        PGconn *best;      /* the primary on the highest timeline so far */
+        uint64_t timeline; /* its */
+        char crowded[STORE_ERROR_SIZE]; /* what one without room has said */
+} Search;
+
+/* The session's new connection is put aside while others are asked. */
+static void keep_better(PgSession *s, Search *search) {
+        if (search->best && s->timeline <= search->timeline) {
+                pg_disconnect(s);
+                return;
+        }
+        PQfinish(search->best);
+        search->best = s->db;
+        search->timeline = s->timeline;
+        s->db = NULL;
+        pg_disconnect(s);
+}
+
+static int search_hosts(PgSession *s, Search *search) {
+        uint64_t limit_usec = s->limit_usec, now_usec;
+        size_t n_hosts = pg_store(s)->n_hosts;
+        int r = -EHOSTDOWN;
+
+        for (size_t i = 0; i < n_hosts; i++) {
+                now_usec = clock_monotonic_usec();
+                if (limit_usec > now_usec)
+                        s->limit_usec = now_usec + (limit_usec - now_usec) / (n_hosts - i);
+                r = connect_host(s, i, search->password);
+                if (r == 0)
+                        keep_better(s, search);
+                if (r == -ENOMEM || (r == 0 && !search->all))
+                        break;
+                if (r == -ETIMEDOUT || r == -EBUSY)
+                        search->unheard = true;
+                if (is_crowded(s))
+                        memcpy(search->crowded, s->session.error, sizeof(search->crowded));
+        }
+        s->limit_usec = limit_usec;
+        return r == -EBUSY ? -ETIMEDOUT : r;
+}
+
 static int connect_any(PgSession *s) {
-        _cleanup_free_ char *password = NULL;
-        char error[STORE_ERROR_SIZE] = "";
-        uint64_t limit_usec = s->limit_usec;
-        size_t n_hosts = count_hosts(pg_store(s));
+        PgStore *store = pg_store(s);
+        unsigned n_outages = atomic_load(&store->n_outages);
+        Search search = {.all = s->unheard || atomic_load(&store->n_looked) != n_outages};
         int r;
 
         *s->sqlstate = 0;
-        r = credential_read(CREDENTIAL, CREDENTIAL_FILE, &password);
+        r = credential_read(CREDENTIAL, CREDENTIAL_FILE, &search.password);
         if (r < 0 && r != -ENOENT) {
                 store_session_set_error(&s->session, "cannot read the credential %s: %s",
                                         CREDENTIAL, strerror(-r));
                 return r == -ENOMEM ? r : -EHOSTDOWN;
         }
-        for (size_t i = 0; i < n_hosts; i++) {
-                uint64_t now_usec = clock_monotonic_usec();
-
-                if (limit_usec > now_usec)
-                        s->limit_usec = now_usec + (limit_usec - now_usec) / (n_hosts - i);
-                r = connect_host(s, i, password);
-                if (r == 0 || r == -ENOMEM)
-                        break;
-                if (is_crowded(s))
-                        memcpy(error, s->session.error, sizeof(error));
+        r = search_hosts(s, &search);
+        free(search.password);
+        if (search.best) {
+                if (search.all && !search.unheard)
+                        atomic_store(&store->n_looked, n_outages);
+                s->db = search.best;
+                s->timeline = search.timeline;
+                s->n_outages = n_outages;
+                s->unheard = false;
+                return 0;
         }
-        s->limit_usec = limit_usec;
         /* A primary without room says more than the standbys behind it in the list. */
-        if (r < 0 && *error) {
-                memcpy(s->session.error, error, sizeof(error));
+        if (r < 0 && *search.crowded) {
+                memcpy(s->session.error, search.crowded, sizeof(search.crowded));
                 memcpy(s->sqlstate, STATE_CROWDED, sizeof(s->sqlstate));
         }
-        return r == -EBUSY ? -ETIMEDOUT : r;
+        return r;
 }
 
 /* While the server is away one session tries at a time. */
@@ -320,6 +349,11 @@ static bool may_connect(PgStore *store, uint64_t now_usec) {
         return now_usec >= next_usec &&
                atomic_compare_exchange_strong(&store->next_try_usec, &next_usec,
                                               now_usec + RETRY_USEC + jitter(RETRY_JITTER));
+}
+
+void pg_doubt(PgStore *store) {
+        if (store->n_hosts > 1)
+                atomic_fetch_add(&store->n_outages, 1);
 }
 
 static int connect_paced(PgSession *s) {
@@ -348,6 +382,8 @@ static int connect_paced(PgSession *s) {
         }
         if (r < 0 && r != -ENOMEM)
                 store_session_keep_cause(&s->session);
+        if (r < 0 && r != -ENOMEM && !is_crowded(s))
+                pg_doubt(store);
         if (r < 0) {
                 /* Unless another session got through meanwhile: then it is back. */
                 if (r != -ENOMEM && atomic_load(&store->n_made) == n_made)
@@ -385,9 +421,9 @@ bool pg_has_ended(PgSession *s) {
         return false;
 }
 
-/* Another session has seen a later timeline since: this server is an old primary. */
-static bool is_passed(PgSession *s) {
-        return s->timeline < atomic_load(&pg_store(s)->timeline);
+bool pg_is_passed(const PgSession *s) {
+        return s->timeline < atomic_load(&pg_store(s)->timeline) ||
+               s->n_outages != atomic_load(&pg_store(s)->n_outages);
 }
 
 int pg_ready(PgSession *s) {
@@ -401,7 +437,7 @@ int pg_ready(PgSession *s) {
         if (s->in_load)
                 return 0;
         if (s->db &&
-            (s->lost || is_passed(s) ||
+            (s->lost || pg_is_passed(s) ||
              (!s->listening && clock_monotonic_usec() >= s->until_usec) || pg_has_ended(s)))
                 pg_disconnect(s);
         if (LIKELY(s->db))

@@ -36,6 +36,21 @@ static int set_default(PQconninfoOption *options, const char *keyword, const cha
         return 0;
 }
 
+static size_t count_hosts(const PgStore *store) {
+        size_t n = 1;
+
+        for (const PQconninfoOption *option = store->conninfo; option->keyword; option++) {
+                size_t items = 1;
+
+                if (!option->val || !pg_conninfo_is_list(option->keyword))
+                        continue;
+                for (const char *c = option->val; *c; c++)
+                        items += *c == ',';
+                n = MAX(n, items);
+        }
+        return n;
+}
+
 static char *show(const char *url) {
         Buffer out = BUFFER_EMPTY;
 
@@ -49,6 +64,11 @@ static char *show(const char *url) {
 }
 
 /* ---- public ---- */
+
+bool pg_conninfo_is_list(const char *keyword) {
+        return strcmp(keyword, "host") == 0 || strcmp(keyword, "hostaddr") == 0 ||
+               strcmp(keyword, "port") == 0;
+}
 
 int pg_conninfo_parse(const char *url, PgStore *store) {
         char *error = NULL;
@@ -66,6 +86,9 @@ int pg_conninfo_parse(const char *url, PgStore *store) {
                 if (r < 0)
                         return r;
         }
+        store->n_hosts = count_hosts(store);
+        /* The first connection of several asks all of them. */
+        atomic_store(&store->n_outages, store->n_hosts > 1);
         return 0;
 }
 

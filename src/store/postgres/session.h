@@ -100,6 +100,7 @@ typedef struct PgSession {
         uint64_t until_usec;       /* CLOCK_MONOTONIC at which the connection is old */
         uint64_t limit_usec;       /* CLOCK_MONOTONIC at which to give up; 0: never */
         uint64_t timeline;         /* of the server */
+        unsigned n_outages;        /* of the store, when this connection was begun */
         uint64_t timeout_msec;     /* lock_timeout that the server knows of this session */
         bool prepared[STMT_N];     /* in this connection */
         PgTransaction transaction; /* what the next statement runs in */
@@ -108,6 +109,7 @@ typedef struct PgSession {
         bool committing;           /* COMMIT was sent */
         bool connected;            /* and greeted */
         bool lost;                 /* the connection is of no more use */
+        bool unheard;              /* the last one did not answer in time */
         bool in_load;
         bool load_failed;        /* only a rollback is left */
         bool listening;          /* LISTEN was sent over this connection */
@@ -128,6 +130,9 @@ typedef struct PgStore {
         _Atomic uint64_t next_try_usec; /* CLOCK_MONOTONIC before which nobody connects; 0 */
         atomic_bool crowded;            /* the last try failed for lack of room */
         atomic_uint n_made;             /* connections, ever */
+        size_t n_hosts;                 /* in the URL */
+        atomic_uint n_outages;          /* times that pg_doubt() was called, and one; 0: one host */
+        atomic_uint n_looked;           /* of them, when all hosts were last heard or refused */
         _Atomic uint64_t timeline;      /* the highest seen, of system */
         _Atomic uint64_t system;        /* the server's system identifier; 0: none seen */
         atomic_uint n_sessions;         /* for their slots */
@@ -146,12 +151,19 @@ static inline PgStore *pg_store(const PgSession *s) {
 /* -EINVAL: libpq does not understand the URL. */
 int pg_conninfo_parse(const char *url, PgStore *store) _must_check_;
 void pg_conninfo_done(PgStore *store);
+/* Does it have an item for each host? */
+bool pg_conninfo_is_list(const char *keyword);
 
 /* ---- connection (connection.c) ---- */
 
 /* Connected to a server that takes changes, and the limit is set. */
 int pg_ready(PgSession *s) _must_check_;
 void pg_disconnect(PgSession *s);
+/* The server may have been frozen, and another promoted: of several hosts all are asked before any
+ * connection is believed again. */
+void pg_doubt(PgStore *store);
+/* Another session has seen a later timeline since: this server is an old primary. Or it may be. */
+bool pg_is_passed(const PgSession *s);
 /* Did the server end the connection while it was idle? Does not wait. */
 bool pg_has_ended(PgSession *s);
 /* Waits until the socket is ready for events (POLLIN, POLLOUT); a connection whose time is over is

@@ -82,10 +82,21 @@ int pg_begin_again(PgSession *s) {
         return begin(s, s->writer);
 }
 
+/* Others know by now that the server was away: it may be an old primary that was frozen in the
+ * middle of this, and goes on where it stood. */
+static int distrust(PgSession *s, const char *outcome, int result) {
+        pg_disconnect(s);
+        store_session_set_error(&s->session, "another server may have been promoted meanwhile: %s",
+                                outcome);
+        return result;
+}
+
 static int commit(PgSession *s, const Slice *codes, size_t n) {
         _cleanup_(pg_clear_p) PGresult *result = NULL;
         int r;
 
+        if (pg_is_passed(s))
+                return distrust(s, "nothing was changed", -EBUSY);
         store_hook_committing(&s->session, codes, n);
         s->committing = true;
         r = pg_run(s, STMT_NONE, "COMMIT", NULL, &result);
@@ -95,6 +106,8 @@ static int commit(PgSession *s, const Slice *codes, size_t n) {
                 store_session_set_error(&s->session, "the server rolled the change back");
                 return -EIO;
         }
+        if (r == 0 && pg_is_passed(s))
+                return distrust(s, "the change may be lost", -ETIMEDOUT);
         return r;
 }
 

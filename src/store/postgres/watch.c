@@ -55,9 +55,11 @@ int pg_watch(StoreSession *session, uint64_t timeout_usec,
              void (*changed)(void *userdata, Slice code), void *userdata, bool *ret_began) {
         uint64_t end_usec = clock_monotonic_usec() + timeout_usec;
         PgSession *s = pg_session(session);
+        bool heard;
         int r;
 
         *ret_began = false;
+        heard = s->listening;
         r = listen_or_ping(s, ret_began);
         while (r == 0) {
                 deliver(s, changed, userdata);
@@ -65,5 +67,8 @@ int pg_watch(StoreSession *session, uint64_t timeout_usec,
         }
         if (r < 0 && s->lost)
                 pg_disconnect(s);
+        /* A sign of life that is not there, unlike that of a statement that takes long. */
+        if (r == -ETIMEDOUT && heard)
+                pg_doubt(pg_store(s));
         return r < 0 ? r : 0;
 }
