@@ -316,7 +316,9 @@ class Failover(Base):
         written, at = load.n_written, load.n_answered
         harness.wait_for(lambda: load.n_answered > at + 300 and load.n_written > written + 50, 60, "traffic")
         load.stop()
-        self.assertEqual(set(load.statuses()), {302})
+        # Heard again and lost once more before a link was read anew: it may have changed, see run_kills().
+        self.assertLessEqual(set(load.statuses()), {302, 503})
+        print(f"{name}: {load.statuses().get(503, 0)} redirects answered with 503", flush=True)
         self.check([load], name, since=promoted)
         late = [link for writer in load.writers for link, when in writer.times.items() if when > promoted]
         self.assertGreater(len(late), 50)
