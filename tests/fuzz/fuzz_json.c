@@ -2,8 +2,9 @@
 
 /*
  * JSON bodies: any bytes as the body of each handler that takes one, over a fresh in-memory store
- * with a user and a link in it. The answer must be one line of ASCII that a JSON reader takes, and
- * jansson alone must agree about what is an object.
+ * with a user and a link in it; and what stands behind the first line, which is its Content-Type.
+ * The answer must be one line of ASCII that a JSON reader takes, and jansson alone must agree about
+ * what is an object.
  */
 
 #include <jansson.h>
@@ -17,6 +18,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define NOT_AN_OBJECT "{\"error\":\"Request body must be a JSON object\"}\n"
+#define NOT_JSON      "{\"error\":\"Content-Type must be application/json\"}\n"
 #define BAD_TEXT      "{\"error\":\"Bad request\"}\n"
 
 typedef enum Opinion {
@@ -67,6 +69,7 @@ static Opinion opinion_about(Slice text) {
 static void check_answer(int result, const HttpResponse *response, Opinion opinion) {
         Slice body = buffer_slice(&response->body);
         bool refused = slice_equal(body, SLICE(NOT_AN_OBJECT));
+        bool other_type = slice_equal(body, SLICE(NOT_JSON));
 
         CHECK(result == 0);
         CHECK(response->status == 200 || response->status == 201 || response->status == 400 ||
@@ -77,12 +80,12 @@ static void check_answer(int result, const HttpResponse *response, Opinion opini
         CHECK(opinion_about(body) != OTHER);
 
         CHECK(opinion != OBJECT || !refused);
-        CHECK(opinion != OTHER || refused || slice_equal(body, SLICE(BAD_TEXT)));
+        CHECK(opinion != OTHER || refused || other_type || slice_equal(body, SLICE(BAD_TEXT)));
 }
 
 /* id 0: a POST. */
-static void run(StoreSession *session, int (*handler)(Call *), int64_t id, Slice body,
-                Opinion opinion) {
+static void run_typed(StoreSession *session, int (*handler)(Call *), int64_t id, Slice type,
+                      Slice body, Opinion opinion) {
         static const HttpRoute route = {.not_found = "Not found"};
         static const CallContext context = {.code_length = 6, .code_reserved = never_reserved};
         HttpExchange exchange = {.request.body = body};
@@ -97,7 +100,7 @@ static void run(StoreSession *session, int (*handler)(Call *), int64_t id, Slice
         int r;
 
         arena_init(&exchange.arena, 0);
-        exchange.request.known[HTTP_FIELD_CONTENT_TYPE] = SLICE("application/json");
+        exchange.request.known[HTTP_FIELD_CONTENT_TYPE] = type;
         r = handler(&call);
         check_answer(r, &exchange.response, opinion);
         buffer_done(&exchange.response.head);
@@ -105,10 +108,15 @@ static void run(StoreSession *session, int (*handler)(Call *), int64_t id, Slice
         arena_done(&exchange.arena);
 }
 
+static void run(StoreSession *session, int (*handler)(Call *), int64_t id, Slice body,
+                Opinion opinion) {
+        run_typed(session, handler, id, SLICE("application/json"), body, opinion);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         _cleanup_(store_free_p) Store *store = NULL;
         _cleanup_(store_session_free_p) StoreSession *session = NULL;
-        Slice body = slice_make((const char *)data, size);
+        Slice body = slice_make((const char *)data, size), type, rest;
         Opinion opinion = size > 0 ? opinion_about(body) : OTHER;
 
         CHECK(store_new("fake:", &(StoreOptions){0}, &store) == 0);
@@ -122,5 +130,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         run(session, api_events_create, 0, body, opinion);
         run(session, api_users_update, 1, body, opinion);
         run(session, api_urls_update, 1, body, opinion);
+        if (slice_cut(body, '\n', &type, &rest) && rest.len > 0)
+                run_typed(session, api_users_update, 1, type, rest, opinion_about(rest));
         return 0;
 }

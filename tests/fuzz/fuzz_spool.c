@@ -6,12 +6,16 @@
  * Without help no input would get past the CRCs, so on request they are put right.
  *
  * What is checked: items follow each other without gap or overlap, texts are within their bounds
- * and UTF-8, reading ends, and reading from a later number gives the same from there on.
+ * and UTF-8, reading ends, reading from a later number gives the same from there on, and what was
+ * read can be written. The same when a block cannot be read, or segments vanish behind the list.
  */
 
+#include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -19,12 +23,17 @@
 #include "basic/check.h"
 #include "basic/hash.h"
 #include "basic/utf8.h"
+#include "clicks/io.h"
 #include "clicks/reader.h"
 
 #define HEAD        4u
 #define SIZE_MAX_IN (64u * 1024)
 #define FIX_CRC     1u
 #define TWO_FILES   2u
+#define NO_FIRST    4u  /* the first file is not there */
+#define LINK        8u  /* nor is the second: somebody has put a link in its place */
+#define LIVE        16u /* a spool that is written meanwhile */
+#define BLOCK       4096
 
 static const uint8_t id[SPOOL_ID_SIZE] = {1, 2, 3, 4, 5, 6, 0x77, 8, 0x89, 10, 11, 12, 13, 14, 15};
 
@@ -87,6 +96,24 @@ static void check_text(Slice text, size_t max) {
         CHECK(text.len <= max && utf8_valid(text));
 }
 
+static void check_written(uint32_t crc_start, const ReaderItem *item) {
+        uint8_t out[RECORD_MAX_SIZE];
+        Record again;
+        size_t len;
+
+        if (item->kind == READER_SHED) {
+                len = record_encode_shed(crc_start, item->seq, item->n, item->click.time_usec, out);
+                CHECK(record_decode(crc_start, out, len, &again) == (int)len);
+                CHECK(again.seq == item->seq && again.n == item->n);
+                return;
+        }
+        len = record_encode_visit(crc_start, item->seq, &item->click, out);
+        CHECK(record_decode(crc_start, out, len, &again) == (int)len);
+        CHECK(again.seq == item->seq && again.click.link_id == item->click.link_id);
+        CHECK(again.click.time_usec == item->click.time_usec);
+        CHECK(!again.click.referrer.data == !item->click.referrer.data);
+}
+
 /* Where the spool ends, and a hash of its visits and sheds from `from` on. */
 static uint64_t read_all(uint64_t start, uint64_t from, uint64_t *ret_end) {
         _cleanup_(reader_free_p) Reader *reader = NULL;
@@ -108,6 +135,7 @@ static uint64_t read_all(uint64_t start, uint64_t from, uint64_t *ret_end) {
                 check_text(item.click.request_id, RECORD_NAME_MAX);
                 check_text(item.click.referrer, RECORD_TEXT_MAX);
                 check_text(item.click.user_agent, RECORD_TEXT_MAX);
+                check_written(record_crc_start(id), &item);
                 if (next > from)
                         hash = hash * 31 +
                                hash_plain(slice_make((const char *)item.raw, item.raw_len));
@@ -115,6 +143,126 @@ static uint64_t read_all(uint64_t start, uint64_t from, uint64_t *ret_end) {
         CHECK(r == 0);
         *ret_end = next;
         return hash;
+}
+
+static off_t bad_block; /* the number of the one that cannot be read */
+
+static ssize_t pread_but_one(int fd, void *buffer, size_t len, off_t offset) {
+        off_t bad = bad_block * BLOCK;
+
+        if (offset / BLOCK == bad_block) {
+                errno = EIO;
+                return -1;
+        }
+        return pread(fd, buffer, offset < bad ? MIN(len, (size_t)(bad - offset)) : len, offset);
+}
+
+static void check_bad_block(off_t block) {
+        ssize_t (*real)(int, void *, size_t, off_t) = clicks_io.pread;
+        uint64_t end;
+
+        bad_block = block;
+        clicks_io.pread = pread_but_one;
+        (void)read_all(1, 1, &end);
+        clicks_io.pread = real;
+}
+
+static void check_link(uint64_t second) {
+        char name[SEGMENT_NAME_SIZE];
+        _cleanup_(reader_free_p) Reader *reader = NULL;
+        ReaderItem item;
+        int r;
+
+        segment_name(id, second, name);
+        remove_file(second);
+        CHECK(symlinkat("elsewhere", folder, name) == 0);
+        CHECK(reader_open(folder, id, 1, NULL, &reader) == 0);
+        while ((r = reader_next(reader, &item)) == 1)
+                ;
+        CHECK(r <= 0);
+        remove_file(second);
+}
+
+/* ---- a live spool ---- */
+
+static uint64_t read_live(Reader *reader, uint64_t next) {
+        ReaderItem item;
+        int r;
+
+        while ((r = reader_next(reader, &item)) == 1) {
+                CHECK(item.kind != READER_DAMAGED && item.seq == next && item.n > 0);
+                next += item.n;
+        }
+        CHECK(r == 0);
+        return next;
+}
+
+/* Visits whose texts are the input; the reader is never far behind. */
+static void write_live(Spool *spool, Slice text, unsigned n) {
+        const Click click = {.link_id = 1,
+                             .time_usec = 2,
+                             .remote = slice_sub(text, 0, MIN(text.len, (size_t)16)),
+                             .referrer = text,
+                             .user_agent = text,
+                             .request_id = SLICE("id")};
+        _cleanup_(reader_free_p) Reader *reader = NULL;
+        uint64_t next = 1, seq;
+
+        CHECK(reader_open(spool_directory_fd(spool), spool_id(spool), 1, spool, &reader) == 0);
+        for (unsigned i = 0; i < n; i++) {
+                CHECK(spool_add(spool, &click) == 0);
+                if (i % 64 != 0)
+                        continue;
+                CHECK(spool_flush(spool, &seq) == 0);
+                next = read_live(reader, next);
+                CHECK(next == seq);
+        }
+}
+
+static void remove_all(const char *directory) {
+        DIR *opened = opendir(directory);
+        const struct dirent *entry;
+
+        CHECK(opened);
+        while ((entry = readdir(opened)))
+                if (entry->d_name[0] != '.' || entry->d_name[1] > '.')
+                        (void)unlinkat(dirfd(opened), entry->d_name, 0);
+        (void)closedir(opened);
+        (void)rmdir(directory);
+}
+
+static void check_live(Slice text, unsigned n) {
+        char directory[] = "/tmp/fuzz-spool-XXXXXX";
+        const SpoolOptions options = {.directory = directory,
+                                      .sync = SPOOL_SYNC_OFF,
+                                      .on_full = SPOOL_SHED,
+                                      .segment_size = 1 << 20,
+                                      .max_size = 64 << 20};
+        Spool *spool;
+
+        CHECK(mkdtemp(directory));
+        CHECK(spool_open(&options, NULL, &spool) == 0);
+        write_live(spool, text, n);
+        spool_free(spool);
+        remove_all(directory);
+}
+
+/* Both files, or the later one, are removed by somebody else after they were listed. */
+static void check_vanished(uint64_t second, bool both) {
+        _cleanup_(reader_free_p) Reader *reader = NULL;
+        uint64_t next = 1;
+        ReaderItem item;
+        int r;
+
+        CHECK(reader_open(folder, id, 1, NULL, &reader) == 0);
+        if (both)
+                remove_file(1);
+        remove_file(second);
+        while ((r = reader_next(reader, &item)) == 1) {
+                CHECK(item.seq == next && item.n > 0);
+                next += item.n;
+        }
+        CHECK(r == 0 || r == -EAGAIN);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
@@ -135,13 +283,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                 fix_crcs(copy + HEAD, split - HEAD);
                 fix_crcs(copy + split, size - split);
         }
-        put_file(1, copy + HEAD, split - HEAD);
+        if (!(data[0] & NO_FIRST))
+                put_file(1, copy + HEAD, split - HEAD);
         if (split < size)
                 put_file(second, copy + split, size - split);
 
         CHECK(read_all(1, from, &end) == read_all(from, from, &end_again));
         CHECK(end_again == (end > from ? end : from));
 
+        check_bad_block(data[1] % 2);
+        check_vanished(second, data[3] % 2);
+        if (data[0] & LINK)
+                check_link(second);
+        if (data[0] & LIVE)
+                check_live(slice_make((const char *)copy + HEAD, size - HEAD), data[1] * 6u);
         remove_file(1);
         remove_file(second);
         free(copy);

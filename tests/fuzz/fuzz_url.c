@@ -14,7 +14,9 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void check_location(Arena *arena, Slice location) {
+typedef int (*Parse)(Arena *arena, Slice text, Slice *ret_location);
+
+static void check_location(Arena *arena, Parse parse, Slice location) {
         Slice again;
 
         CHECK(location.len <= 3 * MODEL_TARGET_MAX);
@@ -25,21 +27,32 @@ static void check_location(Arena *arena, Slice location) {
         /* Escaping may have made it longer than what may be sent. */
         if (location.len > MODEL_TARGET_MAX)
                 return;
-        CHECK(target_parse(arena, location, &again) == 0);
+        CHECK(parse(arena, location, &again) == 0);
         CHECK(slice_equal(location, again));
 }
 
+static int check(Arena *arena, Parse parse, Slice text, Slice *ret_location) {
+        int r = parse(arena, text, ret_location);
+
+        if (r == 0)
+                check_location(arena, parse, *ret_location);
+        else
+                CHECK(r == -EINVAL && !ret_location->data);
+        return r;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-        Slice location = SLICE_NONE;
+        Slice text = slice_make((const char *)data, size), location = SLICE_NONE, with = SLICE_NONE;
         Arena arena;
         int r;
 
         arena_init(&arena, 0);
-        r = target_parse(&arena, slice_make((const char *)data, size), &location);
-        if (r == 0)
-                check_location(&arena, location);
-        else
-                CHECK(r == -EINVAL && !location.data);
+        r = check(&arena, target_parse, text, &location);
+        /* Who takes credentials takes all that the other one takes, and the same. */
+        if (check(&arena, target_parse_credentials, text, &with) < 0)
+                CHECK(r < 0);
+        else if (r == 0)
+                CHECK(slice_equal(location, with));
         arena_done(&arena);
         return 0;
 }

@@ -3,11 +3,13 @@
 /*
  * Runs a fuzz target without libFuzzer, as a normal test: each file of a folder whole, cut at 16
  * places, and with single bytes changed. The same runs every time, and a few thousand at most. What
- * the target finds wrong aborts, and the run that did it is named.
+ * the target finds wrong aborts, and the run that did it is named. --whole: the files as they are,
+ * no more, to see what the corpus alone reaches (coverage.py).
  */
 
 #include <dirent.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -98,22 +100,26 @@ int main(int argc, char **argv) {
         static File file;
         struct dirent **entries;
         size_t n_runs = 0;
+        bool whole = argc == 3 && strcmp(argv[1], "--whole") == 0;
+        const char *folder = argv[argc - 1];
         int n_files;
 
-        if (argc != 2) {
-                (void)fprintf(stderr, "Usage: %s FOLDER\n", argv[0]);
+        if (argc != 2 && !whole) {
+                (void)fprintf(stderr, "Usage: %s [--whole] FOLDER\n", argv[0]);
                 return 2;
         }
-        n_files = scandir(argv[1], &entries, is_file, alphasort);
+        n_files = scandir(folder, &entries, is_file, alphasort);
         if (n_files <= 0) {
-                (void)fprintf(stderr, "%s: no files in %s\n", argv[0], argv[1]);
+                (void)fprintf(stderr, "%s: no files in %s\n", argv[0], folder);
                 return 1;
         }
         (void)signal(SIGABRT, say_current);
         for (int i = 0; i < n_files; i++) {
                 file.name = entries[i]->d_name;
-                load(argv[1], &file);
-                n_runs += run_file(&file, RUNS_MAX / (size_t)n_files);
+                load(folder, &file);
+                if (whole)
+                        run(&file, file.size, SIZE_MAX, 0);
+                n_runs += whole ? 1 : run_file(&file, RUNS_MAX / (size_t)n_files);
                 free(entries[i]);
         }
         free(entries);
