@@ -27,16 +27,18 @@ static const Network special_v4[] = {
 };
 
 static const Network special_v6[] = {
-                {{0}, 128},                     /* :: */
-                {{[15] = 1}, 128},              /* ::1 */
-                {{0x01}, 64},                   /* 100::, discard */
-                {{0x20, 0x01, 0x0d, 0xb8}, 32}, /* documentation */
-                {{0x20, 0x01, 0, 0x02}, 48},    /* benchmarks */
-                {{0x3f, 0xff}, 20},             /* documentation */
-                {{0xfc}, 7},                    /* unique local */
-                {{0xfe, 0x80}, 10},             /* link-local */
-                {{0xfe, 0xc0}, 10},             /* site-local of old */
-                {{0xff}, 8},                    /* multicast */
+                {{0}, 128},                        /* :: */
+                {{[15] = 1}, 128},                 /* ::1 */
+                {{0, 0x64, 0xff, 0x9b, 0, 1}, 48}, /* local translation (RFC 8215) */
+                {{0x01}, 64},                      /* 100::, discard */
+                {{0x5f}, 16},                      /* segment identifiers (RFC 9602) */
+                {{0x20, 0x01, 0x0d, 0xb8}, 32},    /* documentation */
+                {{0x20, 0x01, 0, 0x02}, 48},       /* benchmarks */
+                {{0x3f, 0xff}, 20},                /* documentation */
+                {{0xfc}, 7},                       /* unique local */
+                {{0xfe, 0x80}, 10},                /* link-local */
+                {{0xfe, 0xc0}, 10},                /* site-local of old */
+                {{0xff}, 8},                       /* multicast */
 };
 
 /* Where an IPv4 address is hidden in an IPv6 one. */
