@@ -101,7 +101,9 @@ CASES = {
                         {node("node_systemd_service_restart_total", name="shortener@2.service"): constant(4)}, 1100),
     "UnitFailed": ({node("node_systemd_unit_state", name="nginx.service", state="failed"): hold((0, 12), (1, 12))}, 80,
                    {node("node_systemd_unit_state", name="nginx.service", state="failed"): hold((0, 12), (1, 1), (0, 12)),
-                    node("node_systemd_unit_state", name="cron.service", state="failed"): constant(1)}, 80),
+                    node("node_systemd_unit_state", name="cron.service", state="failed"): constant(1),
+                    # What Debian's own configuration has scraped before it was replaced.
+                    'node_systemd_unit_state{job="node",instance="localhost:9100",name="nginx.service",state="failed"}': constant(1)}, 80),
     "PostgreSQLDown": ({host_job("pg_up"): constant(0)}, 30, {host_job("pg_up"): hold((0, 2), (1, 20))}, 30),
     "PostgreSQLConnectionsHigh": ({'pg_stat_activity_count{job="exporters",instance="host",state="idle"}': constant(50),
                                    'pg_stat_activity_count{job="exporters",instance="host",state="active"}': constant(31),
