@@ -20,7 +20,9 @@ booted for this, as by script/test --system, and thrown away at the end; as root
   --packages FOLDER packages that are built already
   --hold SECONDS    how long a cause lasts that is ended: other than the above
   --json FILE       the result there too (build/chaos.json)
-  --evidence FOLDER keeps the journal, alerts, metrics and what shortenerctl said, by experiment
+  --before SECONDS  of load before the cause (5)
+  --evidence FOLDER keeps the journal, alerts, metrics, what shortenerctl said and, where there is
+                    chromium, pictures of the console page, by experiment
   --here            breaks THIS HOST, which script/provision has set up; its visitors notice
   --yes             with --here: does not ask
 
@@ -69,6 +71,7 @@ def parse_arguments(arguments):
         parser.add_argument(name, action="store_true")
     parser.add_argument("--packages")
     parser.add_argument("--hold", type=float)
+    parser.add_argument("--before", type=float, default=BEFORE)
     parser.add_argument("--json", default=str(KEPT))
     parser.add_argument("--evidence")
     options = parser.parse_args(arguments)
@@ -102,11 +105,11 @@ def refuted_by(one):
     yield "anything that clicks verify finds"
 
 
-def dry_run(found):
+def dry_run(found, options):
     for one in found:
         print(one.name)
         print(paragraph(one.hypothesis, "  ", "  "))
-        for number, step in enumerate(experiments.steps(one, BEFORE, AFTER), 1):
+        for number, step in enumerate(experiments.steps(one, options.before, AFTER), 1):
             print(paragraph(step, f"  {number}. ", "     "))
         print(paragraph("; ".join(refuted_by(one)), "  Refuted by: ", "  ") + "\n")
 
@@ -166,7 +169,7 @@ def run_all(system, found, options, where):
     results = []
     for one in found:
         load = round(os.getloadavg()[0], 2)  # others on the machine make figures worse
-        result = lab.Lab(system, BEFORE, AFTER, options.evidence).run(one)
+        result = lab.Lab(system, options.before, AFTER, options.evidence).run(one)
         results.append({**result, "load_before": load})
         write(options.json, results, where)
     print_table(results)
@@ -212,7 +215,7 @@ def main():
         print("\n".join(one.name for one in found))
         return
     if options.dry_run:
-        dry_run(found)
+        dry_run(found, options)
         return
     for number in SIGNALS:
         signal.signal(number, end)

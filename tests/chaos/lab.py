@@ -13,8 +13,9 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "system")]
+sys.path[:0] = [str(HERE), str(HERE.parent / "system"), str(HERE.parent / "lib")]
 
+import browser
 import experiments
 import measure
 from looks import INSTANCES, Looks
@@ -29,6 +30,9 @@ RESTORE = ("systemctl reset-failed 2>/dev/null; systemctl start 'postgresql*.ser
 PARTS = f"nginx.service {experiments.STORE} redis-server@shortener.service 'shortener@*.service'"
 PROCESSES = ("shortenerd", "nginx", "postgres", "redis-server")
 CODES = 50        # links that are visited
+PAGE = "http://127.0.0.1:9090/consoles/shortener.html?range=300&theme=dark"
+PAGE_SIZE = (1280, 3300)
+LONG = 40.0       # seconds; a cause that lasts as long may have raised its alert at its end
 
 
 class Here(Machine):
@@ -104,6 +108,14 @@ class Lab(Looks):
         for n in INSTANCES:
             (folder / f"metrics-{n}-{moment}.txt").write_text(self.answer("/metrics", port=5000 + n)[2], encoding="utf-8")
 
+    def picture(self, name, moment):
+        """The console page as an operator sees it, where there is a browser to see it with."""
+        if not self.evidence or not shutil.which("chromium"):
+            return
+        folder = (self.evidence / name).resolve()
+        folder.mkdir(parents=True, exist_ok=True)
+        browser.screenshot(PAGE, str(folder / f"page-{moment}.png"), *PAGE_SIZE, prefix=self.machine.enter("--net"))
+
     def keep_logs(self, name, begin, end):
         """The journal, alerts, and what Prometheus saw; begin, end: seconds of the epoch."""
         if not self.evidence:
@@ -157,6 +169,8 @@ class Lab(Looks):
             self.machine.run(experiment.cause)
             if experiment.lasts:
                 self.keep_meanwhile(experiment, traffic)
+            if experiment.lasts >= LONG:
+                self.picture(experiment.name, "during")
         finally:
             if experiment.end:
                 self.machine.run(experiment.end)
@@ -204,6 +218,7 @@ class Lab(Looks):
         while self.looking:
             self.looking.pop().wait()
         self.keep(experiment.name, "after")
+        self.picture(experiment.name, "after")
         self.keep_logs(experiment.name, clock, time.time())
         result = self.report(experiment, traffic, crowd, times, is_helped, verify)
         n = result["requests"] + (len(crowd.requests) if crowd else 0)
