@@ -167,6 +167,7 @@ struct StoreSession {
         StoreImport import_next;          /* by the verb that runs */
         bool crowded;                     /* counted in n_crowded */
         bool not_asked;                   /* error is not what the store said */
+        bool spared;                      /* the failure is this call's alone: others go on */
         uint64_t deadline_usec;           /* CLOCK_MONOTONIC; 0: none */
         _Atomic uint64_t busy_since_usec; /* CLOCK_MONOTONIC; 0: outside a verb */
         char error[STORE_ERROR_SIZE];

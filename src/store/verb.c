@@ -94,6 +94,7 @@ int store_verb_begin(StoreSession *session) {
         uint64_t now_usec = clock_monotonic_usec();
 
         session->not_asked = false;
+        session->spared = false;
         if (session->deadline_usec != 0 && now_usec >= session->deadline_usec) {
                 /* It passed in a queue: the store was not asked, so the breaker learns nothing. */
                 store_session_set_error(session, "the deadline passed before the store was asked");
@@ -121,7 +122,7 @@ int store_verb_end(StoreSession *session, int result) {
         if (is_failure(result) && !session->not_asked)
                 store_session_keep_cause(session);
         /* Who finds no room says nothing about those who have it. */
-        if (result >= 0 || !store_session_is_crowded(session))
+        if (result >= 0 || !(session->spared || store_session_is_crowded(session)))
                 store_note(session->store, result);
         /* What let the breaker open is no news, whatever its name. */
         return result == -EIO && !store_is_up(session->store) ? -EHOSTDOWN : result;

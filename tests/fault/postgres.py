@@ -333,6 +333,39 @@ class Failover(Base):
             harness.wait_for(lambda: load.n_written > at + 50, 60, "writes")
         self.run_thawed("the old primary goes on later", traffic)
 
+    def create(self):
+        return self.one.request("POST", "/urls", {"url": "https://example.com/"})
+
+    def test_a_silent_standby(self):
+        """A new connection waits for it, but not for long."""
+        _, standby = self.serve_two()
+        standby.freeze()
+        self.addCleanup(standby.thaw)
+        self.one.restart()
+        statuses = [status for _ in range(5) for status in (self.one.get("/users").status, self.create().status)]
+        self.assertEqual(statuses, [200, 201] * 5)
+
+    def test_the_new_primary_is_full(self):
+        """So it cannot say that it was promoted: nothing is written to the old one meanwhile."""
+        primary, standby = self.serve_two()
+        primary.freeze()
+        harness.wait_for(lambda: self.one.get("/health").json["database"] == "disconnected", 30, "the loss")
+        crowd = pgfaults.fill(standby)
+        self.promote(standby)
+        primary.thaw()
+        harness.wait_for(lambda: "no connection left" in self.one.log() or "too many clients" in self.one.log(), 30, "a refusal")
+        end, answers = time.monotonic() + 4, []
+        while time.monotonic() < end:
+            answers.append(self.create())
+        for sock in crowd:
+            sock.close()
+        self.is_back()
+        answers.append(self.create())
+        self.assertEqual(answers[-1].status, 201)
+        codes = [answer.json["short_code"] for answer in answers if answer.status == 201]
+        found = standby.psql("SELECT count(*) FROM urls WHERE code IN ('" + "', '".join(codes) + "')", pgfaults.NAME)
+        self.assertEqual(int(found), len(codes))
+
     def test_promoted_and_the_old_primary_comes_back(self):
         primary, standby = self.serve_two()
         load = self.load(writers=0).start()

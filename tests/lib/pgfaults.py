@@ -7,6 +7,7 @@ import json
 import os
 import select
 import socket
+import struct
 import threading
 
 import faults
@@ -120,3 +121,18 @@ class Proxy:
         with contextlib.suppress(OSError):
             os.unlink(os.path.join(self.folder, f".s.PGSQL.{self.server.port}"))
             os.rmdir(self.folder)
+
+
+def fill(server):
+    """Takes all connections that it has; gives the sockets."""
+    sockets = []
+    while True:
+        sock = socket.socket(socket.AF_UNIX)
+        sock.settimeout(10)
+        sock.connect(os.path.join(server.folder, f".s.PGSQL.{server.port}"))
+        start = struct.pack("!i", 196608) + b"user\0postgres\0database\0postgres\0\0"
+        sock.sendall(struct.pack("!i", len(start) + 4) + start)
+        if sock.recv(1) == b"E":
+            sock.close()
+            return sockets
+        sockets.append(sock)

@@ -29,6 +29,7 @@
 #define VALUE_MAX       1024                  /* bytes of one host, address or port */
 #define RETRY_USEC      (1 * USEC_PER_SEC)    /* between two tries of a process ... */
 #define RETRY_JITTER    (USEC_PER_SEC / 2)    /* ... and at most so much more */
+#define OTHERS_USEC     (USEC_PER_SEC / 4)    /* for each host behind a primary that answered */
 #define AGE_USEC        (1800 * USEC_PER_SEC) /* of a connection, at least */
 #define AGE_JITTER      (1800 * USEC_PER_SEC)
 #define CREDENTIAL      "shortener.database-password"
@@ -83,7 +84,7 @@ static int time_is_over(PgSession *s) {
         store_session_set_error(&s->session, "the server did not answer in time%s",
                                 nothing_done ? "; nothing was changed" : "");
         s->lost = true;
-        s->unheard = s->connected;
+        s->unheard = s->unheard || s->connected;
         return nothing_done ? -EBUSY : -ETIMEDOUT;
 }
 
@@ -285,15 +286,26 @@ static void keep_better(PgSession *s, Search *search) {
         pg_disconnect(s);
 }
 
+/* Of limit_usec, for the next of n_left hosts. Behind a primary there must be time to use it. */
+static void limit_host(PgSession *s, const Search *search, uint64_t limit_usec, size_t n_left) {
+        uint64_t now_usec = clock_monotonic_usec();
+        uint64_t left_usec = limit_usec > now_usec ? limit_usec - now_usec : 0;
+
+        if (search->best)
+                s->limit_usec = now_usec +
+                                (limit_usec == 0 ? OTHERS_USEC
+                                                 : MIN(left_usec / (n_left + 1), OTHERS_USEC));
+        else if (left_usec > 0)
+                s->limit_usec = now_usec + left_usec / n_left;
+}
+
 static int search_hosts(PgSession *s, Search *search) {
-        uint64_t limit_usec = s->limit_usec, now_usec;
+        uint64_t limit_usec = s->limit_usec;
         size_t n_hosts = pg_store(s)->n_hosts;
         int r = -EHOSTDOWN;
 
         for (size_t i = 0; i < n_hosts; i++) {
-                now_usec = clock_monotonic_usec();
-                if (limit_usec > now_usec)
-                        s->limit_usec = now_usec + (limit_usec - now_usec) / (n_hosts - i);
+                limit_host(s, search, limit_usec, n_hosts - i);
                 r = connect_host(s, i, search->password);
                 if (r == 0)
                         keep_better(s, search);
@@ -311,6 +323,7 @@ static int search_hosts(PgSession *s, Search *search) {
 static int connect_any(PgSession *s) {
         PgStore *store = pg_store(s);
         unsigned n_outages = atomic_load(&store->n_outages);
+        bool known = atomic_load(&store->timeline) != 0;
         Search search = {.all = s->unheard || atomic_load(&store->n_looked) != n_outages};
         int r;
 
@@ -323,6 +336,11 @@ static int connect_any(PgSession *s) {
         }
         r = search_hosts(s, &search);
         free(search.password);
+        if (search.best && search.all && known && *search.crowded) {
+                PQfinish(search.best); /* the one without room may have been promoted */
+                search.best = NULL;
+                r = -EHOSTDOWN;
+        }
         if (search.best) {
                 if (search.all && !search.unheard)
                         atomic_store(&store->n_looked, n_outages);
@@ -382,8 +400,8 @@ static int connect_paced(PgSession *s) {
         }
         if (r < 0 && r != -ENOMEM)
                 store_session_keep_cause(&s->session);
-        if (r < 0 && r != -ENOMEM && !is_crowded(s))
-                pg_doubt(store);
+        if (r < 0 && r != -ENOMEM && !is_crowded(s) && store_n_connected(s->session.store) == 0)
+                pg_doubt(store); /* else the watcher knows better */
         if (r < 0) {
                 /* Unless another session got through meanwhile: then it is back. */
                 if (r != -ENOMEM && atomic_load(&store->n_made) == n_made)

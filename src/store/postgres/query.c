@@ -62,8 +62,10 @@ static int meaning_of(PgSession *s, const char *sqlstate, const char *constraint
                 return -EBUSY;
         if (is_class(sqlstate, "22") || is_class(sqlstate, "23"))
                 return -EBADMSG;
-        if (strcmp(sqlstate, "53200") == 0) /* locks or memory, of this statement: others go on */
-                return -EIO;
+        if (strcmp(sqlstate, "53200") == 0) { /* locks or memory: of this statement, others go on */
+                s->session.spared = true;
+                return -EBUSY;
+        }
         if (is_class(sqlstate, "53")) /* disk of the server */
                 return -EHOSTDOWN;
         if (is_class(sqlstate, "58") || is_class(sqlstate, "XX"))
