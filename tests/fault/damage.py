@@ -31,12 +31,17 @@ class Segment:
         at = 0
         while at + 25 < len(self.data):
             size = struct.unpack_from("<I", self.data, at)[0]
-            if size == 0:
+            if size == 0 or self.is_torn(at, size):
                 break
             match = re.search(rb"t\d+\.\d+\.\d+\.\d+", self.data[at:at + size])
             self.records.append((at, size, match[0].decode() if match else None))
             at += size
         self.end = at
+
+    def is_torn(self, at, size):
+        """The kill came in the middle of its write, between two pages: nobody has an answer, and it is no damage."""
+        page = (at + size - 1) // 4096 * 4096
+        return page > at and not any(self.data[page:at + size])
 
     def write(self):
         with open(self.path, "wb") as file:
