@@ -16,7 +16,6 @@ import sqlite3
 import statistics
 import sys
 import tempfile
-import threading
 import time
 import unittest
 
@@ -38,20 +37,19 @@ MORE_FILES = 8                          # segments, connections that come and go
 OPTIONS = ["Clicks.SegmentSize=1M", "Clicks.Keep=0", "Clicks.OnFull=fail", "Cache.Size=256K", "Cache.RedisTTL=20s"]
 
 
-class Editor(threading.Thread):
+class Editor(pressure.Background):
     """Edits links on one instance or the other and looks at them on both. Its links are in Redis before, with a
     target that is old by then."""
 
     def __init__(self, instances, codes, chance):
         """codes: {id: code}"""
-        super().__init__(daemon=True)
+        super().__init__()
         self.instances = instances
         self.chance = chance
         self.codes = codes
         self.told = dict.fromkeys(codes, 0)   # the version that was answered last
         self.asked = dict.fromkeys(codes, 0)  # and the last that may be there
         self.connections = [one.connect() for one in instances]
-        self.ended = threading.Event()
         self.n_edits = self.n_looks = self.n_failed = 0
         self.older = []                       # what must not be
         self.error = None
@@ -94,14 +92,8 @@ class Editor(threading.Thread):
         except Exception as error:
             self.error = error
 
-    def __enter__(self):
-        self.start()
-        return self
-
-    def __exit__(self, *_):
-        self.ended.set()
-        self.join(60 * harness.SLOW)
-        assert not self.is_alive(), "an edit hangs"
+    def __exit__(self, *error):
+        super().__exit__(*error)
         for connection in self.connections:
             connection.close()
         if self.error:

@@ -74,16 +74,32 @@ def read_answer(sock):
     return data
 
 
-class Asker(threading.Thread):
-    """Asks an instance again and again until it is left; keeps how long each answer took."""
+class Background(threading.Thread):
+    """Runs until the block is left."""
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.ended = threading.Event()
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.ended.set()
+        self.join(30 * harness.SLOW)
+        assert not self.is_alive(), "an answer hangs"
+
+
+class Asker(Background):
+    """Asks an instance again and again; keeps how long each answer took."""
 
     PAUSE = 0.02  # seconds
     GOOD = 200    # the status
 
     def __init__(self, instance):
-        super().__init__(daemon=True)
+        super().__init__()
         self.instance = instance
-        self.ended = threading.Event()
         self.latencies = []
         self.bad = []  # other answers, and connections that broke
 
@@ -102,15 +118,6 @@ class Asker(threading.Thread):
                 self.bad.append(repr(error))
             self.latencies.append(time.monotonic() - start)
             self.ended.wait(self.PAUSE)
-
-    def __enter__(self):
-        self.start()
-        return self
-
-    def __exit__(self, *_):
-        self.ended.set()
-        self.join(30 * harness.SLOW)
-        assert not self.is_alive(), "an answer hangs"
 
 
 class Health(Asker):

@@ -4,6 +4,7 @@
 in which order, and what the last line says."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -103,6 +104,26 @@ class Suites(unittest.TestCase):
             self.assertEqual("4 passed, 1 failed", self.last_line(done))
             self.assertIn("no such header", done.stdout)
             self.assertEqual(passed, [step[5:] for step in self.steps() if step.startswith("test ")])
+
+    def names(self, suite, *options):
+        """Of the tests of a real build, as ctest has them."""
+        folder = self.tree.parent / suite
+        subprocess.run(["cmake", "-S", ROOT, "-B", folder, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Debug", *options],
+                       stdout=subprocess.DEVNULL, check=True)
+        listed = subprocess.run(["ctest", "--test-dir", folder, "-N"], stdout=subprocess.PIPE, universal_newlines=True, check=True)
+        return set(re.findall(r"^ *Test +#\d+: (\S+)", listed.stdout, re.MULTILINE))
+
+    def test_all_leaves_no_test_out(self):
+        """What the suite dev leaves to coverage is in that build, and run there."""
+        self.run_script("--all")
+        chosen = dict(re.findall(r"^ctest --test-dir build/(dev|coverage) .* (-[RE] \S+)$", self.log.read_text(encoding="utf-8"), re.MULTILINE))
+        dev = self.names("dev")
+        coverage = self.names("coverage", "-DSHORTENER_COVERAGE=ON", "-DSHORTENER_SANITIZE=address")
+        self.assertGreater(min(len(dev), len(coverage)), 200)
+        self.assertEqual(("-R ", "-E "), (chosen["dev"][:3], chosen["coverage"][:3]))
+        run = {name for name in dev if re.search(chosen["dev"][3:], name)}
+        run |= {name for name in coverage if not re.search(chosen["coverage"][3:], name)}
+        self.assertEqual(set(), dev - run)
 
     def test_no_such_suite(self):
         done = self.run_script("--suite", "devel")

@@ -115,6 +115,14 @@ static char *expand(const char *list, const char *tag) {
         return out.data;
 }
 
+/* For cases that are about either. */
+static const char *const both[] = {"/urls/1", "/users/1"};
+
+static void add_both(ApiTest *t) {
+        api_add_user(t, "ann", "ann@example.com");
+        api_add_url(t, "https://example.com/", 1, NULL);
+}
+
 static void test_lists(void **state) {
         static const struct {
                 const char *list; /* @: the tag of the row */
@@ -136,10 +144,9 @@ static void test_lists(void **state) {
         ApiTest *t = *state;
         char tag[TAG_SIZE];
 
-        api_add_user(t, "ann", "ann@example.com");
-        api_add_url(t, "https://example.com/", 1, NULL);
+        add_both(t);
         for (size_t i = 0; i < 2 * ELEMENTSOF(cases); i++) {
-                const char *path = i % 2 ? "/users/1" : "/urls/1";
+                const char *path = both[i % 2];
                 char *field;
 
                 if_match(t, NULL);
@@ -243,10 +250,9 @@ static void test_who_has_it_already(void **state) {
         ApiTest *t = *state;
         char tag[TAG_SIZE], again[TAG_SIZE];
 
-        api_add_user(t, "ann", "ann@example.com");
-        api_add_url(t, "https://example.com/", 1, NULL);
+        add_both(t);
         for (size_t i = 0; i < 2 * ELEMENTSOF(cases); i++) {
-                const char *path = i % 2 ? "/users/1" : "/urls/1";
+                const char *path = both[i % 2];
                 char *field;
 
                 t->fields[HTTP_FIELD_IF_NONE_MATCH] = SLICE_NONE;
@@ -299,10 +305,9 @@ static void test_a_change_of_what_must_not_be_there(void **state) {
         ApiTest *t = *state;
         char tag[TAG_SIZE];
 
-        api_add_user(t, "ann", "ann@example.com");
-        api_add_url(t, "https://example.com/", 1, NULL);
+        add_both(t);
         for (size_t i = 0; i < 2 * ELEMENTSOF(cases); i++) {
-                const char *path = i % 2 ? "/users/1" : "/urls/1";
+                const char *path = both[i % 2];
                 char *field, *match;
 
                 if_none_match(t, NULL);
