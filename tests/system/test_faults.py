@@ -46,6 +46,7 @@ class Away(Check):
         for first_off, first_on in orders:
             with self.subTest(off=first_off, on=first_on):
                 code, _ = self.warm()
+                self.wait_shipped()
                 visits = int(self.sql("SELECT count(*) FROM events WHERE type = 1")[0][0])
                 second_off = REDIS if first_off == STORE else STORE
                 second_on = REDIS if first_on == STORE else STORE
