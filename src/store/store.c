@@ -103,7 +103,7 @@ int store_new(const char *url, const StoreOptions *options, Store **ret) {
                 if (r < 0)
                         return r;
                 store->ops = drivers[i];
-                atomic_init(&store->sight, drivers[i]->watch ? STORE_SIGHT_LOST : STORE_SIGHT_ALL);
+                atomic_init(&store->sight, drivers[i]->watch ? STORE_SIGHT_NONE : STORE_SIGHT_ALL);
                 *ret = TAKE_PTR(store);
                 return 0;
         }

@@ -13,8 +13,9 @@ bool store_can_watch(const Store *store);
  * who judge what was read before. Any thread.
  *   STORE_SIGHT_ALL   all changes that were committed before store_seen_usec() have been heard of.
  *                     Always so when only this host can change the store (SQLite).
- *   STORE_SIGHT_NONE  nothing is heard, and no verb that began since then has reached the store
- *   STORE_SIGHT_LOST  nothing is heard, though the store can be reached. Shared stores begin so.
+ *   STORE_SIGHT_NONE  nothing is heard, and no verb that began since then has reached the store.
+ *                     Shared stores begin so.
+ *   STORE_SIGHT_LOST  nothing is heard, though the store can be reached
  */
 typedef enum StoreSight { STORE_SIGHT_ALL, STORE_SIGHT_NONE, STORE_SIGHT_LOST } StoreSight;
 StoreSight store_sight(const Store *store);

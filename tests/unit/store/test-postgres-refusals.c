@@ -134,8 +134,24 @@ static void test_breaker_is_not_for_lack_of_locks(void **state _unused_) {
         (void)store_free(store);
 }
 
+/* Nothing good is said of a store that has not answered yet. */
+static void test_reachable_once_it_answered(void **state _unused_) {
+        Store *store = pg_open_store(postgres_url(postgres_database()), false);
+        StoreSession *session = open_session(store);
+
+        assert_false(store_is_reachable(store));
+        assert_int_equal(store_sight(store), STORE_SIGHT_NONE);
+        deadline_in(session, 30 * USEC_PER_SEC);
+        assert_int_equal(store_ping(session), 0);
+        assert_true(store_is_reachable(store));
+        assert_int_equal(store_sight(store), STORE_SIGHT_LOST);
+        (void)store_session_free(session);
+        (void)store_free(store);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
+                        cmocka_unit_test(test_reachable_once_it_answered),
                         cmocka_unit_test(test_breaker_is_for_those_without_any),
                         cmocka_unit_test(test_those_with_a_connection_go_on),
                         cmocka_unit_test(test_breaker_opens_beside_an_idle_one),
