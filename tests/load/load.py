@@ -10,6 +10,9 @@ Usage: script/load bronze|silver|gold|compare [OPTION]...
 
   --short               10 s a tier, 2 s a measurement of compare
   --url URL             a service that runs already (three instances and nginx of its own)
+  --machine PID         it runs on the booted machine whose PID 1 has this number here, and so does nginx:
+                        the load comes from its network, its units are measured and disturbed
+  --cold                of a machine: nothing is cached when the users come; the hits of the first minute count
   --store postgres      with PostgreSQL, which syncs, and Redis; else one SQLite file
   --memory              store and spools in memory: not the disk is what is looked at
   --disturb restart     restarts an instance in the middle
@@ -35,6 +38,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.dont_write_bytecode = True
 sys.path.insert(0, HERE)
+import booted
 import parts
 import wrk
 
@@ -43,6 +47,7 @@ SHORT_TIER = 10.0     # seconds
 MEASURED = 10.0       # seconds of one measurement of compare
 SHORT_MEASURED = 2.0
 CONNECTIONS = (50, 500)
+FIRST_MINUTE_HITS = 95  # percent, after a cold start
 
 # The reference service on a 2-core machine, without think time: per second, p99 in ms.
 REFERENCE = {("redirect", 50): (1096, 149), ("redirect", 500): (968, 766), ("gold mix", 500): (1356, 668)}
@@ -79,16 +84,6 @@ class Usage:
                        "memory_mib": round(self.most[name] / 2**20, 1)} for name, (used, _) in self.service.usage().items()}
 
 
-def disturb(service, how):
-    """Restarts an instance; its sockets stay open, as systemd keeps them."""
-    instance = service.instances[0]
-    if how == "kill":
-        instance.kill()
-    else:
-        instance.stop()
-    instance.start()
-
-
 def by_endpoint(before, after):
     """{endpoint: {requests, mean_ms}} of the instances' own figures."""
     found = {}
@@ -111,18 +106,25 @@ def hit_percent(before, after):
     return round(100 * hits / (hits + misses), 2) if hits + misses else None
 
 
-def run_tier(service, folder, tier, scale, how):
+def run_tier(service, folder, tier, scale, how, is_cold):
     codes = service.client.make_links(tier["links"])
+    if is_cold:
+        service.make_cold()
     before = service.metrics()
     crowd = wrk.Crowd(folder, service.url, tier, codes, scale)
     total = sum(seconds for seconds, _ in crowd.stages)
     usage = Usage(service)
     events = [(total * i / 10, usage.look) for i in range(1, 10)]
     if how:
-        events.append((total * 0.55, lambda: disturb(service, how)))
+        events.append((total * 0.55, lambda: service.disturb(how)))
+    minute = []
+    if is_cold:
+        events.append((min(total, 60), lambda: minute.append(hit_percent(before, service.metrics()))))
     result = crowd.run(events)
     after = service.metrics()
     found = {**result.as_json(), "parts": usage.end()}
+    if is_cold:
+        found["first_minute_hit_percent"] = minute[0]
     if not how:  # else counters began anew
         found.update(hit_percent=hit_percent(before, after), endpoints=by_endpoint(before, after))
     return found
@@ -139,6 +141,8 @@ def verdict(tier, found):
         yield f"errors {found['error_percent']} %, not below {limit['error_percent']}"
     if found["errors"]:
         yield f"requests failed: {found['errors']}"
+    if found.get("first_minute_hit_percent", 100) < FIRST_MINUTE_HITS:
+        yield f"cache hits of the first minute {found['first_minute_hit_percent']} %, below {FIRST_MINUTE_HITS}"
 
 
 def print_tier(name, tier, found, last):
@@ -146,7 +150,10 @@ def print_tier(name, tier, found, last):
     print(f"\n{name}: {tier['users']} users, {found['seconds']:.0f} s, store {found['store']}\n")
     print(f"  {'':12}{'now':>12}{'last':>12}{'reference':>12}")
     for key, title, unit in (("per_second", "requests", "/s"), ("p50_ms", "p50", "ms"), ("p95_ms", "p95", "ms"), ("p99_ms", "p99", "ms"),
-                             ("max_ms", "longest", "ms"), ("error_percent", "errors", "%"), ("hit_percent", "cache hits", "%")):
+                             ("max_ms", "longest", "ms"), ("error_percent", "errors", "%"), ("hit_percent", "cache hits", "%"),
+                             ("first_minute_hit_percent", "first minute", "%")):
+        if key == "first_minute_hit_percent" and key not in found:
+            continue
         cells = [found.get(key), (last or {}).get(key), {**reference, "hit_percent": 95, "error_percent": 0}.get(key)]
         print(f"  {title:12}" + "".join(f"{'-' if c is None else f'{c:g}':>12}" for c in cells) + f" {unit}")
     for part, use in found["parts"].items():
@@ -182,9 +189,9 @@ def row(name, results, baseline, reference):
 def compare(service, folder, seconds, rounds):
     codes = service.client.make_links(50)
     gold = tiers()["gold"]
-    targets = [(f"nginx return 302, {n}", f"http://127.0.0.1:{service.proxy.plain_port}", n, REDIRECTS_ONLY, None) for n in CONNECTIONS]
+    targets = [(f"nginx return 302, {n}", service.plain_url(), n, REDIRECTS_ONLY, None) for n in CONNECTIONS]
     targets += [(f"redirects through nginx, {n}", service.url, n, REDIRECTS_ONLY, REFERENCE["redirect", n]) for n in CONNECTIONS]
-    targets += [(f"redirects, one instance, {n}", f"http://127.0.0.1:{service.instances[0].port}", n, REDIRECTS_ONLY, REFERENCE["redirect", n])
+    targets += [(f"redirects, one instance, {n}", service.direct_url(), n, REDIRECTS_ONLY, REFERENCE["redirect", n])
                 for n in CONNECTIONS]
     targets += [("gold mix through nginx, 500", service.url, 500, gold, REFERENCE["gold mix", 500])]
     results = {name: [] for name, *_ in targets}
@@ -214,6 +221,8 @@ def parse_arguments():
     parser.add_argument("name", choices=[*tiers(), "compare"])
     parser.add_argument("--short", action="store_true")
     parser.add_argument("--url")
+    parser.add_argument("--machine", type=int)
+    parser.add_argument("--cold", action="store_true")
     parser.add_argument("--store", choices=["sqlite", "postgres"], default="sqlite")
     parser.add_argument("--memory", action="store_true")
     parser.add_argument("--disturb", choices=["restart", "kill"])
@@ -225,9 +234,49 @@ def parse_arguments():
         print(__doc__)
         sys.exit(0)
     options = parser.parse_args()
-    if options.url and (options.disturb or options.one_cpu or options.name == "compare"):
+    if options.url and not options.machine and (options.disturb or options.one_cpu or options.name == "compare"):
         parser.error("--url: the service is not ours: no --disturb, --one-cpu or compare with it")
+    if options.machine and not options.url or options.cold and (not options.machine or options.name == "compare"):
+        parser.error("--machine goes with --url, --cold with --machine and a tier")
     return options
+
+
+def open_service(folder, options):
+    if options.machine:
+        return booted.Machine(options.url, options.machine, options.one_cpu)
+    if options.url:
+        return parts.Elsewhere(options.url)
+    cpus = os.sched_getaffinity(0)
+    if options.one_cpu:
+        os.sched_setaffinity(0, {min(cpus)})
+    try:
+        return parts.Stack(folder, options.store, not options.memory)
+    finally:
+        os.sched_setaffinity(0, cpus)
+
+
+def name_of(options):
+    words = [options.name, options.machine and "booted", options.store == "postgres" and "postgres", options.short and "short",
+             options.disturb, options.cold and "cold", options.memory and "memory", options.one_cpu and "one-cpu"]
+    return "-".join(filter(None, words))
+
+
+def look(service, folder, options, machine):
+    """The result, and what is wrong with it."""
+    name = name_of(options)
+    if options.name == "compare":
+        rows = compare(service, folder, SHORT_MEASURED if options.short else MEASURED, options.rounds)
+        found = {"name": name, "store": service.store, "machine": machine, "rows": rows}
+        print_rows(rows, keep(options.results, name, found))
+        return found, [f"{one['name']}: requests failed: {one['errors_by_kind']}" for one in rows if one["errors"]]
+    tier = tiers()[options.name]
+    if options.disturb == "kill":
+        tier["mix"]["redirect"] += tier["mix"].pop("create")
+    scale = SHORT_TIER / sum(s for s, _ in tier["stages"]) if options.short else 1.0
+    found = {"name": name, "store": service.store, "machine": machine,
+             **run_tier(service, folder, tier, scale, options.disturb, options.cold)}
+    print_tier(name, tier, found, keep(options.results, name, found))
+    return found, list(verdict(tier, found))
 
 
 def keep(folder, name, found):
@@ -243,34 +292,13 @@ def keep(folder, name, found):
 
 def main():
     options = parse_arguments()
-    cpus = os.sched_getaffinity(0)
+    if options.machine:
+        booted.enter_network(options.machine)
     # Others on the machine make figures worse: what the load was before ours stands beside them.
-    machine = {"cpus": len(cpus), "load_before": round(os.getloadavg()[0], 2), "date": time.strftime("%Y-%m-%d", time.gmtime())}
-    with tempfile.TemporaryDirectory(prefix="shortener-load-") as folder:
-        if options.one_cpu:
-            os.sched_setaffinity(0, {min(cpus)})
-        service = parts.Elsewhere(options.url) if options.url else parts.Stack(folder, options.store, not options.memory)
-        os.sched_setaffinity(0, cpus)
-        try:
-            wrong = []
-            name = "-".join(filter(None, [options.name, options.store == "postgres" and "postgres", options.short and "short", options.disturb, options.memory and "memory", options.one_cpu and "one-cpu"]))
-            if options.name == "compare":
-                rows = compare(service, folder, SHORT_MEASURED if options.short else MEASURED, options.rounds)
-                found = {"name": name, "store": service.store, "machine": machine, "rows": rows}
-                last = keep(options.results, name, found)
-                print_rows(rows, last)
-                wrong = [f"{one['name']}: requests failed: {one['errors_by_kind']}" for one in rows if one["errors"]]
-            else:
-                tier = tiers()[options.name]
-                if options.disturb == "kill":
-                    tier["mix"]["redirect"] += tier["mix"].pop("create")
-                scale = SHORT_TIER / sum(s for s, _ in tier["stages"]) if options.short else 1.0
-                found = {"name": name, "store": service.store, "machine": machine, **run_tier(service, folder, tier, scale, options.disturb)}
-                last = keep(options.results, name, found)
-                print_tier(name, tier, found, last)
-                wrong = list(verdict(tier, found))
-        finally:
-            service.close()
+    machine = {"cpus": len(os.sched_getaffinity(0)), "load_before": round(os.getloadavg()[0], 2),
+               "date": time.strftime("%Y-%m-%d", time.gmtime())}
+    with tempfile.TemporaryDirectory(prefix="shortener-load-") as folder, contextlib.closing(open_service(folder, options)) as service:
+        found, wrong = look(service, folder, options, machine)
     if options.json:
         with open(options.json, "w") as file:
             json.dump(found, file, indent=1)

@@ -88,7 +88,6 @@ class Elsewhere:
     def __init__(self, url):
         self.url = url
         self.client = Client(url)
-        self.instances = []
         self.store = url
 
     def metrics(self):
@@ -143,6 +142,23 @@ class Stack:
             groups["PostgreSQL"] = [self.postgres.process.pid, *self.postgres.children()]
             groups["Redis"] = [self.redis.process.pid]
         return {name: (sum(map(cpu_seconds, pids)), sum(map(pss_bytes, pids))) for name, pids in groups.items()}
+
+    def disturb(self, how):
+        """Restarts an instance, or kills it; its socket stays open, as systemd keeps it."""
+        instance = self.instances[0]
+        if how == "kill":
+            instance.kill()
+        else:
+            instance.stop()
+        instance.start()
+
+    def plain_url(self):
+        """nginx's own `return 302`."""
+        return f"http://127.0.0.1:{self.proxy.plain_port}"
+
+    def direct_url(self):
+        """An instance without nginx."""
+        return f"http://127.0.0.1:{self.instances[0].port}"
 
     def close(self):
         if self.proxy:
