@@ -95,8 +95,21 @@ class Machine(parts.Elsewhere):
     def plain_url(self):
         with open(self.root + PLAIN_SITE, "w") as file:
             file.write(PLAIN)
-        self.command("nginx -t -q && systemctl reload nginx")
+        self.reload_nginx()
         return f"http://127.0.0.1:{PLAIN_PORT}"
+
+    def reload_nginx(self):
+        """Until the old workers are gone, who would close what is connected to them."""
+        def workers():
+            found = set()
+            for pid, group in self.processes():
+                with contextlib.suppress(OSError), open(f"/proc/{pid}/cmdline") as file:
+                    if "/nginx.service" in group and file.read().startswith("nginx: worker"):
+                        found.add(pid)
+            return found
+        old = workers()
+        self.command("nginx -t -q && systemctl reload nginx")
+        parts.harness.wait_for(lambda: not old & workers(), 60, "nginx's old workers to end")
 
     def direct_url(self):
         return self.instance_urls[0]
@@ -113,4 +126,4 @@ class Machine(parts.Elsewhere):
             self.pin(self.cpus)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.root + PLAIN_SITE)
-            self.command("systemctl reload nginx")
+            self.reload_nginx()

@@ -189,7 +189,8 @@ def row(name, results, baseline, reference):
 def compare(service, folder, seconds, rounds):
     codes = service.client.make_links(50)
     gold = tiers()["gold"]
-    targets = [(f"nginx return 302, {n}", service.plain_url(), n, REDIRECTS_ONLY, None) for n in CONNECTIONS]
+    plain_url = service.plain_url()
+    targets = [(f"nginx return 302, {n}", plain_url, n, REDIRECTS_ONLY, None) for n in CONNECTIONS]
     targets += [(f"redirects through nginx, {n}", service.url, n, REDIRECTS_ONLY, REFERENCE["redirect", n]) for n in CONNECTIONS]
     targets += [(f"redirects, one instance, {n}", service.direct_url(), n, REDIRECTS_ONLY, REFERENCE["redirect", n])
                 for n in CONNECTIONS]
