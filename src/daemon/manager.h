@@ -76,8 +76,9 @@ typedef struct Manager {
         uint64_t tick_due_usec; /* when the tick should have come, for the loop's lag */
         unsigned n_ticks;
         bool draining;
-        bool store_was_up;
-        bool sessions_refused;              /* as last logged */
+        bool store_was_up;          /* as last logged */
+        char unfit[STORE_WHY_SIZE]; /* why its schema is of no use, likewise; empty: it is */
+        bool sessions_refused;      /* as last logged */
         char trouble[SHIPPER_TROUBLE_SIZE]; /* the shipper's, likewise */
         uint64_t trouble_usec;              /* when */
         bool watchdog_held;

@@ -115,30 +115,18 @@ static int start_spool(Manager *manager) {
 
 static int check_schema(StoreSession *session, const Manager *manager) {
         StoreSchema schema;
-        char why[256];
+        char why[STORE_WHY_SIZE];
         int r = store_schema(session, &schema);
 
-        if (r == STORE_BAD_SCHEMA) {
-                log_entry(LOG_ERR, MESSAGE_BAD_SCHEMA, NULL, 0, "[Store] URL=: %s",
-                          store_session_error(session));
-                return EXIT_CONFIG;
-        }
-        if (r < 0)
+        if (r == STORE_BAD_SCHEMA)
+                (void)snprintf(why, sizeof why, "%s", store_session_error(session));
+        else if (r < 0 && !store_unfit(manager->store, why, sizeof why)) {
                 log_warning("%s: away: %s", store_url_shown(manager->store),
                             store_session_error(session));
-        if (r < 0 || (schema.version >= schema.oldest && schema.version <= schema.supported))
-                return 0; /* away: the breaker and /health tell */
-        if (schema.version == 0)
-                (void)snprintf(why, sizeof why, "has no schema: run 'shortenerctl db init'");
-        else if (schema.version < schema.oldest)
-                (void)snprintf(why, sizeof why,
-                               "schema %d is older than %d: run 'shortenerctl db migrate'",
-                               schema.version, schema.oldest);
-        else
-                (void)snprintf(why, sizeof why,
-                               "schema %d is newer than %d, the newest that this version knows: "
-                               "install the newer shortener again",
-                               schema.version, schema.supported);
+                return 0; /* the breaker and /health tell */
+        }
+        if (r == 0 && store_schema_fits(&schema, false, why, sizeof why))
+                return 0;
         log_entry(LOG_ERR, MESSAGE_BAD_SCHEMA, NULL, 0, "%s: %s", store_url_shown(manager->store),
                   why);
         return EXIT_CONFIG;
@@ -174,6 +162,7 @@ static int start_store(Manager *manager) {
                         .connect_usec = manager->options.store.timeout_usec,
                         .create = true,
                         .unprepared = !manager->options.store.prepared,
+                        .check_fit = true,
                         .timeline_folders = {manager->runtime_directory, manager->spool_directory}};
         _cleanup_(store_session_free_p) StoreSession *session = NULL;
         int r = open_store(manager->options.store.url, &options, &manager->store);

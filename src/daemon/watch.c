@@ -23,6 +23,7 @@
 
 #define MESSAGE_STORE_AWAY   "0f6b7d1d5c634a9ea7d1c8a35a0f4b52"
 #define MESSAGE_STORE_BACK   "6f3e4f8b4b1c4cf6a0f5c7a0d9f1a6de"
+#define MESSAGE_STORE_UNFIT  "b8e918de50504e8f8d1cf8e2b193dbf9"
 #define MESSAGE_STORE_FULL   "e55183ed21764ecda4230d4d9252efcc"
 #define MESSAGE_NOT_SHIPPING "d9fd2ff22bfa4375a940ed29059bc7ed"
 #define MESSAGE_SHIPPING     "668273a7ea2e4da49d9961e049d42152"
@@ -30,11 +31,19 @@
 
 static void watch_store(Manager *manager) {
         bool up = store_is_up(manager->store);
+        char why[STORE_WHY_SIZE] = "";
 
-        if (up == manager->store_was_up)
+        if (!up)
+                (void)store_unfit(manager->store, why, sizeof why);
+        if (up == manager->store_was_up && strcmp(why, manager->unfit) == 0)
                 return;
         manager->store_was_up = up;
-        if (up)
+        memcpy(manager->unfit, why, sizeof why);
+        if (*why)
+                log_entry(LOG_ERR, MESSAGE_STORE_UNFIT, NULL, 0,
+                          "%s: %s; until then cached redirects go on, visits wait in the spool",
+                          store_url_shown(manager->store), why);
+        else if (up)
                 log_entry(LOG_NOTICE, MESSAGE_STORE_BACK, NULL, 0, "store is back: %s",
                           store_url_shown(manager->store));
         else

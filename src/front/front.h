@@ -25,7 +25,7 @@ typedef struct Front {
         RedirectCache *cache;
         HostPage *page;
         Spool *spool;
-        const Store *store;
+        Store *store;
         Metrics *metrics;
         const char *instance; /* X-Instance of /health */
         unsigned endpoint;    /* metrics index of the redirect route */

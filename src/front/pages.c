@@ -21,14 +21,20 @@ void front_health(Front *front, HttpExchange *exchange) {
 void front_ready(Front *front, HttpExchange *exchange) {
         HttpResponse *response = &exchange->response;
         bool ready = !front->draining && store_is_reachable(front->store);
+        char why[STORE_WHY_SIZE];
 
         response->status = ready ? 200 : 503;
         http_response_field(response, "X-Instance", slice_from_string(front->instance));
         http_response_field(response, "Cache-Control", SLICE("no-store"));
         if (!ready)
                 http_response_field(response, "Retry-After", SLICE("1"));
-        buffer_append(&response->body, ready ? SLICE("{\"status\":\"ready\"}\n")
-                                             : SLICE("{\"error\":\"Service unavailable\"}\n"));
+        if (!ready && !front->draining && store_unfit(front->store, why, sizeof why))
+                buffer_printf(&response->body, "{\"error\":\"Service unavailable: store: %s\"}\n",
+                              why);
+        else
+                buffer_append(&response->body,
+                              ready ? SLICE("{\"status\":\"ready\"}\n")
+                                    : SLICE("{\"error\":\"Service unavailable\"}\n"));
 }
 
 void front_metrics(Front *front, HttpExchange *exchange) {

@@ -18,8 +18,8 @@
 #include "store/store.h"
 #include "store/watch.h"
 
-#define STORE_ONGOING    256u /* places for keys; more than there are workers */
-#define STORE_ERROR_SIZE 256  /* bytes of a session's error text, NUL included */
+#define STORE_ONGOING    256u           /* places for keys; more than there are workers */
+#define STORE_ERROR_SIZE STORE_WHY_SIZE /* bytes of a session's error text, NUL included */
 
 /* One transaction of clicks: at most so many rows, or so long; how many rows go in whoever waits,
  * so that a shipper beside busy writers still moves; how often it looks. */
@@ -138,8 +138,12 @@ struct Store {
         _Atomic uint64_t next_probe_usec; /* CLOCK_MONOTONIC; 0: closed */
 
         /* What it last said to a verb that found it away. */
-        atomic_flag cause_lock; /* held while it is copied */
+        atomic_flag cause_lock; /* held while it, or unfit, is copied */
         char cause[STORE_ERROR_SIZE];
+
+        /* Why its schema is of no use; see fit.c. */
+        atomic_bool is_unfit;
+        char unfit[STORE_ERROR_SIZE];
 
         /* Keys of what is being done just now; see once.c. */
         _Atomic uint64_t ongoing[STORE_ONGOING];
@@ -182,6 +186,10 @@ void store_session_set_error(StoreSession *session, const char *format, ...) _pr
 
 /* The session's error is what the store says to all who ask just now. */
 void store_session_keep_cause(StoreSession *session);
+
+/* What store_unfit() says from now on; the breaker opens, or closes again. Any thread. */
+void store_set_unfit(Store *store, const char *why);
+void store_set_fit(Store *store);
 
 /* The server has no connection for this session, or: it has one, or another reason not to. */
 void store_session_set_crowded(StoreSession *session, bool crowded);

@@ -73,6 +73,9 @@ typedef struct StoreOptions {
         /* PostgreSQL, behind a pooler that gives each transaction another connection: keep nothing
          * there, neither prepared statements nor settings. */
         bool unprepared;
+        /* PostgreSQL: each new connection looks whether the schema and the encoding are of use to
+         * this program; if not, the store counts as away, and store_unfit() says why. */
+        bool check_fit;
         /* PostgreSQL: folders in which a file `timeline` keeps the highest one seen, so that an old
          * primary that comes back counts as away. Valid as long as the store; each may be NULL. */
         const char *timeline_folders[2];
@@ -172,6 +175,14 @@ typedef struct StoreSchema {
 
 /* STORE_BAD_SCHEMA: another program's database. */
 int store_schema(StoreSession *session, StoreSchema *ret) _must_check_;
+/* Can this program run on it? If not, why, to be read behind the name of the store. ran: it has run
+ * on this store before; then a newer schema is one that a later release has brought meanwhile, and
+ * leaves what this one needs. */
+#define STORE_WHY_SIZE 256 /* bytes that hold any of these reasons, NUL included */
+bool store_schema_fits(const StoreSchema *schema, bool ran, char *ret_why, size_t size);
+/* Has the store been seen with a schema or encoding that is of no use (check_fit), and not been
+ * seen with a better one since? Then it counts as away. Any thread. */
+bool store_unfit(Store *store, char *ret_why, size_t size);
 /* Applies the migrations up to store's newest; each is one transaction. *ret_n: how many ran. */
 int store_migrate(StoreSession *session, int *ret_n) _must_check_;
 

@@ -43,31 +43,31 @@ static bool is_failure(int result) {
         return result == -EHOSTDOWN || result == -EBUSY || result == -ETIMEDOUT;
 }
 
-static void lock_cause(Store *store) {
+void store_lock_cause(Store *store) {
         while (atomic_flag_test_and_set_explicit(&store->cause_lock, memory_order_acquire))
                 (void)sched_yield();
 }
 
-static void unlock_cause(Store *store) {
+void store_unlock_cause(Store *store) {
         atomic_flag_clear_explicit(&store->cause_lock, memory_order_release);
 }
 
 void store_session_keep_cause(StoreSession *session) {
         Store *store = session->store;
 
-        lock_cause(store);
+        store_lock_cause(store);
         memcpy(store->cause, session->error, sizeof(store->cause));
-        unlock_cause(store);
+        store_unlock_cause(store);
 }
 
 void store_session_cause(const StoreSession *session, char *ret, size_t size) {
         Store *store = session->store;
         bool known;
 
-        lock_cause(store);
+        store_lock_cause(store);
         known = session->not_asked && *store->cause;
         (void)snprintf(ret, size, "%s", known ? store->cause : session->error);
-        unlock_cause(store);
+        store_unlock_cause(store);
 }
 
 void store_note(Store *store, int result) {

@@ -9,6 +9,9 @@
 int store_verb_begin(StoreSession *session) _must_check_;
 /* What the breaker learns from a verb's result. Any thread. */
 void store_note(Store *store, int result);
+/* Around store->cause and store->unfit; for the time of a copy. */
+void store_lock_cause(Store *store);
+void store_unlock_cause(Store *store);
 /* Has it no connection because others of this process have them all? */
 bool store_session_is_crowded(const StoreSession *session);
 /* The verb's result, which was the driver's. */

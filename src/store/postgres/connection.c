@@ -393,6 +393,8 @@ static int connect_paced(PgSession *s) {
         if (connect_usec != 0 && (s->limit_usec == 0 || now_usec + connect_usec < s->limit_usec))
                 s->limit_usec = now_usec + connect_usec;
         r = connect_any(s);
+        if (r == 0)
+                r = pg_check_fit(s);
         now_usec = clock_monotonic_usec();
         if (r != -ENOMEM) {
                 atomic_store(&store->crowded, r < 0 && is_crowded(s));
@@ -455,7 +457,7 @@ int pg_ready(PgSession *s) {
         if (s->in_load)
                 return 0;
         if (s->db &&
-            (s->lost || pg_is_passed(s) ||
+            (s->lost || pg_is_passed(s) || s->n_unfit != atomic_load(&pg_store(s)->n_unfit) ||
              (!s->listening && clock_monotonic_usec() >= s->until_usec) || pg_has_ended(s)))
                 pg_disconnect(s);
         if (LIKELY(s->db))

@@ -45,11 +45,17 @@ static int meaning_of(PgSession *s, const char *sqlstate, const char *constraint
         /* Shutting down, crashed, starting; a standby; idle for too long; too many connections. */
         static const char *const lost[] = {"57P01", "57P02", "57P03", "57P05",
                                            "25006", "25P03", "53300", NULL};
+        /* A table, a column or a function is not there: the schema is not ours any more. */
+        static const char *const strange[] = {"42P01", "42703", "42883", NULL};
         /* A lock was not to be had; a deadlock; a race. */
         static const char *const busy[] = {"55P03", "40P01", "40001", NULL};
 
         if (is_class(sqlstate, "08") || is_one_of(sqlstate, lost)) {
                 s->lost = true;
+                return -EHOSTDOWN;
+        }
+        if (s->connected && s->session.store->options.check_fit && is_one_of(sqlstate, strange)) {
+                s->lost = true; /* the next connection looks at the schema */
                 return -EHOSTDOWN;
         }
         if (is_one_of(sqlstate, busy))

@@ -102,6 +102,53 @@ static int apply_next(PgSession *s, int *ret_n) {
         return r;
 }
 
+/* ---- of a new connection ---- */
+
+/* One statement where all is well. */
+static int read_fit(PgSession *s, int64_t *ret_version) {
+        static const char sql[] = "SELECT max(version) FROM schema_versions"
+                                  " HAVING current_setting('server_encoding') = 'UTF8'";
+        int r = pg_run_number(s, STMT_NONE, sql, NULL, ret_version);
+
+        if (r == -EPROTO && strcmp(s->sqlstate, "42P01") != 0)
+                return STORE_NOT_FOUND; /* it may not be looked at: calls will tell */
+        if (r == 0 || (r < 0 && r != -EPROTO))
+                return r;
+        *ret_version = 0; /* no table, no row, or another encoding */
+        return check_encoding(s);
+}
+
+int pg_check_fit(PgSession *s) {
+        StoreSchema schema = {.supported = (int)series_of(s)->n, .oldest = series_of(s)->oldest};
+        Store *store = s->session.store;
+        char why[STORE_ERROR_SIZE];
+        int64_t version = 0;
+        int r;
+
+        if (!store->options.check_fit)
+                return 0;
+        s->n_unfit = atomic_load(&pg_store(s)->n_unfit);
+        r = read_fit(s, &version);
+        schema.version = (int)MIN(version, (int64_t)INT32_MAX);
+        if (r == STORE_BAD_SCHEMA)
+                memcpy(why, s->session.error, sizeof(why));
+        if (r == STORE_NOT_FOUND ||
+            (r == 0 &&
+             store_schema_fits(&schema, atomic_load(&pg_store(s)->ran), why, sizeof(why)))) {
+                atomic_store(&pg_store(s)->ran, true);
+                store_set_fit(store);
+                return 0;
+        }
+        if (r >= 0) {
+                store_session_set_error(&s->session, "%s", why);
+                atomic_fetch_add(&pg_store(s)->n_unfit, 1); /* older connections look again */
+                store_set_unfit(store, why);
+                r = -EHOSTDOWN;
+        }
+        pg_disconnect(s);
+        return r;
+}
+
 /* ---- the verbs ---- */
 
 int pg_schema(StoreSession *session, StoreSchema *ret) {

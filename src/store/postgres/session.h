@@ -101,6 +101,7 @@ typedef struct PgSession {
         uint64_t limit_usec;       /* CLOCK_MONOTONIC at which to give up; 0: never */
         uint64_t timeline;         /* of the server */
         unsigned n_outages;        /* of the store, when this connection was begun */
+        unsigned n_unfit;          /* likewise */
         uint64_t timeout_msec;     /* lock_timeout that the server knows of this session */
         bool prepared[STMT_N];     /* in this connection */
         PgTransaction transaction; /* what the next statement runs in */
@@ -129,6 +130,8 @@ typedef struct PgStore {
         SchemaSeries series;
         _Atomic uint64_t next_try_usec; /* CLOCK_MONOTONIC before which nobody connects; 0 */
         atomic_bool crowded;            /* the last try failed for lack of room */
+        atomic_bool ran;                /* its schema was of use once */
+        atomic_uint n_unfit;            /* times that it was found to be of none */
         atomic_uint n_made;             /* connections, ever */
         size_t n_hosts;                 /* in the URL */
         atomic_uint n_outages;          /* times that pg_doubt() was called, and one; 0: one host */
@@ -180,6 +183,10 @@ void pg_advise(PgSession *s);
 /* The highest timeline (timeline.c): -EHOSTDOWN if this server's is below it. */
 int pg_timeline_check(PgSession *s, uint64_t system, uint64_t timeline) _must_check_;
 void pg_timeline_load(Store *store);
+
+/* Is the schema of use (schema.c), if anybody wants to know? Of a new connection. -EHOSTDOWN: no.
+ */
+int pg_check_fit(PgSession *s) _must_check_;
 
 /* ---- parameters and results (values.c) ---- */
 
