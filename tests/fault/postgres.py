@@ -7,6 +7,7 @@ import contextlib
 import os
 import random
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -284,7 +285,7 @@ class Restored(Base):
 
 
 class Failover(Base):
-    def serve_two(self, n=1):
+    def serve_two(self, n=1, options=()):
         """A primary and its standby, both in the instances' URL."""
         self.serve(wal_level="replica", max_wal_senders=4, hot_standby="on", wal_log_hints="on")
         standby = postgres.Postgres(standby_of=self.server, settings={"port": self.server.port})
@@ -292,7 +293,7 @@ class Failover(Base):
         primary = self.server
         url = (f"postgresql:///{pgfaults.NAME}?host={primary.folder},{standby.folder}&port={primary.port}"
                "&user=postgres&target_session_attrs=read-write")
-        self.start(n, url=url)
+        self.start(n, url=url, options=options)
         return primary, standby
 
     def promote(self, standby):
@@ -365,6 +366,61 @@ class Failover(Base):
         codes = [answer.json["short_code"] for answer in answers if answer.status == 201]
         found = standby.psql("SELECT count(*) FROM urls WHERE code IN ('" + "', '".join(codes) + "')", pgfaults.NAME)
         self.assertEqual(int(found), len(codes))
+
+    def run_wrong_one(self, away, back):
+        """The new primary says nothing while the old one goes on, which is believed then: until it does."""
+        primary, standby = self.serve_two(options=["Server.Workers=1"])
+        primary.freeze()
+        harness.wait_for(lambda: self.one.get("/health").json["database"] == "disconnected", 30, "the loss")
+        self.promote(standby)
+        away(standby)
+        primary.thaw()
+        # Each thread has its connection, so that none asks the hosts because it needs one.
+        harness.wait_for(lambda: self.create().status == 201, 30, "the old primary")
+        self.is_back()
+        self.assertEqual(self.one.get("/" + self.codes[0]).status, 302)
+        faults.wait_shipped(self.one)
+        self.assertEqual(self.one.get("/notHere").status, 404)
+        back(standby)
+        start = time.monotonic()
+
+        def is_there():
+            answer = self.create()
+            return answer.status == 201 and int(standby.psql(
+                f"SELECT count(*) FROM urls WHERE code = '{answer.json['short_code']}'", pgfaults.NAME))
+        harness.wait_for(is_there, 10, "a link on the new primary")
+        print(f"the new primary was found after {time.monotonic() - start:.1f} s", flush=True)
+        links = [self.create() for _ in range(50)]
+        self.assertEqual({link.status for link in links}, {201})
+        codes = "', '".join(link.json["short_code"] for link in links)
+        self.assertEqual(standby.psql(f"SELECT count(*) FROM urls WHERE code IN ('{codes}')", pgfaults.NAME), "50")
+
+    def test_the_new_primary_is_down(self):
+        self.run_wrong_one(lambda standby: standby.stop(), lambda standby: standby.start())
+
+    def test_the_new_primary_is_starting(self):
+        """57P03, for longer than the old one needs to go on."""
+        def away(standby):
+            standby.stop()
+            with open(os.path.join(standby.data, "postgresql.auto.conf"), "a") as file:
+                file.write("restore_command = 'sleep 60'\n")
+            with open(os.path.join(standby.data, "recovery.signal"), "w"):
+                pass
+            standby.start(wait=False)
+            harness.wait_for(lambda: "starting up" in self.said(standby), 30, "57P03")
+
+        def back(standby):
+            self.assertIn("starting up", self.said(standby))
+            standby.stop(signal.SIGQUIT)
+            os.unlink(os.path.join(standby.data, "recovery.signal"))
+            standby.start()
+        self.run_wrong_one(away, back)
+
+    def said(self, server):
+        """How it answers a new connection."""
+        return subprocess.run([postgres.program("psql"), "-X", "-h", server.folder, "-p",
+                               str(server.port), "-U", "postgres", "-c", "SELECT 1"], capture_output=True, text=True,
+                              check=False, timeout=60).stderr
 
     def test_promoted_and_the_old_primary_comes_back(self):
         primary, standby = self.serve_two()

@@ -9,10 +9,6 @@
  * connection attempt of its own here, with its share of the time. When none answers, the next try
  * of any session of this process comes a second later at the earliest.
  *
- * Of several hosts a standby may have been promoted while nobody was reached, and the old primary
- * may go on where it was frozen, with the connections that it had. So after an outage none of those
- * is believed, and all hosts are asked: the primary on the highest timeline is the one.
- *
  * A host name in the URL is looked up by libpq, which blocks for as long as the resolver does: the
  * documents recommend sockets and addresses.
  */
@@ -23,19 +19,14 @@
 
 #include "basic/clock.h"
 #include "store/postgres/session.h"
-#include "sys/credential.h"
 
-#define OPTIONS_MAX     64
-#define VALUE_MAX       1024                  /* bytes of one host, address or port */
-#define RETRY_USEC      (1 * USEC_PER_SEC)    /* between two tries of a process ... */
-#define RETRY_JITTER    (USEC_PER_SEC / 2)    /* ... and at most so much more */
-#define OTHERS_USEC     (USEC_PER_SEC / 4)    /* for each host behind a primary that answered */
-#define AGE_USEC        (1800 * USEC_PER_SEC) /* of a connection, at least */
-#define AGE_JITTER      (1800 * USEC_PER_SEC)
-#define CREDENTIAL      "shortener.database-password"
-#define STATE_SIZE      5       /* of an SQLSTATE */
-#define STATE_CROWDED   "53300" /* too_many_connections */
-#define CREDENTIAL_FILE "SHORTENER_DATABASE_PASSWORD_FILE"
+#define OPTIONS_MAX  64
+#define VALUE_MAX    1024                  /* bytes of one host, address or port */
+#define RETRY_USEC   (1 * USEC_PER_SEC)    /* between two tries of a process ... */
+#define RETRY_JITTER (USEC_PER_SEC / 2)    /* ... and at most so much more */
+#define AGE_USEC     (1800 * USEC_PER_SEC) /* of a connection, at least */
+#define AGE_JITTER   (1800 * USEC_PER_SEC)
+#define STATE_SIZE   5 /* of an SQLSTATE */
 
 /* What a new connection is asked: is the server a primary, of which system, on which timeline? And
  * what it is told: plans for values that are not known, since ours do not depend on them; to end a
@@ -232,6 +223,7 @@ static int greet(PgSession *s) {
         r = pg_run(s, STMT_NONE, SQL_GREET, NULL, &result);
         if (r < 0)
                 return r;
+        s->heard = true;
         if (pg_number(result, 0, 0) != 0) {
                 store_session_set_error(&s->session, "the server is a standby: it takes no "
                                                      "changes");
@@ -241,10 +233,11 @@ static int greet(PgSession *s) {
         return pg_timeline_check(s, (uint64_t)pg_number(result, 0, 1), s->timeline);
 }
 
-static int connect_host(PgSession *s, size_t host, const char *password) {
+int pg_connect_host(PgSession *s, size_t host, const char *password) {
         int r;
 
         *s->sqlstate = 0;
+        s->heard = false;
         r = start(s, host, password);
         if (r == 0) {
                 r = finish_connecting(s);
@@ -259,105 +252,6 @@ static int connect_host(PgSession *s, size_t host, const char *password) {
         return r;
 }
 
-static bool is_crowded(const PgSession *s) {
-        return strcmp(s->sqlstate, STATE_CROWDED) == 0;
-}
-
-/* What connect_any works on. */
-typedef struct Search {
-        char *password;
-        bool all;          /* hosts are to be asked, not those up to the first primary */
-        bool unheard;      /* one did not answer in time */
-        PGconn *best;      /* the primary on the highest timeline so far */
-        uint64_t timeline; /* its */
-        char crowded[STORE_ERROR_SIZE]; /* what one without room has said */
-} Search;
-
-/* The session's new connection is put aside while others are asked. */
-static void keep_better(PgSession *s, Search *search) {
-        if (search->best && s->timeline <= search->timeline) {
-                pg_disconnect(s);
-                return;
-        }
-        PQfinish(search->best);
-        search->best = s->db;
-        search->timeline = s->timeline;
-        s->db = NULL;
-        pg_disconnect(s);
-}
-
-/* Of limit_usec, for the next of n_left hosts. Behind a primary there must be time to use it. */
-static void limit_host(PgSession *s, const Search *search, uint64_t limit_usec, size_t n_left) {
-        uint64_t now_usec = clock_monotonic_usec();
-        uint64_t left_usec = limit_usec > now_usec ? limit_usec - now_usec : 0;
-
-        if (search->best)
-                s->limit_usec = now_usec +
-                                (limit_usec == 0 ? OTHERS_USEC
-                                                 : MIN(left_usec / (n_left + 1), OTHERS_USEC));
-        else if (left_usec > 0)
-                s->limit_usec = now_usec + left_usec / n_left;
-}
-
-static int search_hosts(PgSession *s, Search *search) {
-        uint64_t limit_usec = s->limit_usec;
-        size_t n_hosts = pg_store(s)->n_hosts;
-        int r = -EHOSTDOWN;
-
-        for (size_t i = 0; i < n_hosts; i++) {
-                limit_host(s, search, limit_usec, n_hosts - i);
-                r = connect_host(s, i, search->password);
-                if (r == 0)
-                        keep_better(s, search);
-                if (r == -ENOMEM || (r == 0 && !search->all))
-                        break;
-                if (r == -ETIMEDOUT || r == -EBUSY)
-                        search->unheard = true;
-                if (is_crowded(s))
-                        memcpy(search->crowded, s->session.error, sizeof(search->crowded));
-        }
-        s->limit_usec = limit_usec;
-        return r == -EBUSY ? -ETIMEDOUT : r;
-}
-
-static int connect_any(PgSession *s) {
-        PgStore *store = pg_store(s);
-        unsigned n_outages = atomic_load(&store->n_outages);
-        bool known = atomic_load(&store->timeline) != 0;
-        Search search = {.all = s->unheard || atomic_load(&store->n_looked) != n_outages};
-        int r;
-
-        *s->sqlstate = 0;
-        r = credential_read(CREDENTIAL, CREDENTIAL_FILE, &search.password);
-        if (r < 0 && r != -ENOENT) {
-                store_session_set_error(&s->session, "cannot read the credential %s: %s",
-                                        CREDENTIAL, strerror(-r));
-                return r == -ENOMEM ? r : -EHOSTDOWN;
-        }
-        r = search_hosts(s, &search);
-        free(search.password);
-        if (search.best && search.all && known && *search.crowded) {
-                PQfinish(search.best); /* the one without room may have been promoted */
-                search.best = NULL;
-                r = -EHOSTDOWN;
-        }
-        if (search.best) {
-                if (search.all && !search.unheard)
-                        atomic_store(&store->n_looked, n_outages);
-                s->db = search.best;
-                s->timeline = search.timeline;
-                s->n_outages = n_outages;
-                s->unheard = false;
-                return 0;
-        }
-        /* A primary without room says more than the standbys behind it in the list. */
-        if (r < 0 && *search.crowded) {
-                memcpy(s->session.error, search.crowded, sizeof(search.crowded));
-                memcpy(s->sqlstate, STATE_CROWDED, sizeof(s->sqlstate));
-        }
-        return r;
-}
-
 /* While the server is away one session tries at a time. */
 static bool may_connect(PgStore *store, uint64_t now_usec) {
         uint64_t next_usec = atomic_load(&store->next_try_usec);
@@ -367,11 +261,6 @@ static bool may_connect(PgStore *store, uint64_t now_usec) {
         return now_usec >= next_usec &&
                atomic_compare_exchange_strong(&store->next_try_usec, &next_usec,
                                               now_usec + RETRY_USEC + jitter(RETRY_JITTER));
-}
-
-void pg_doubt(PgStore *store) {
-        if (store->n_hosts > 1)
-                atomic_fetch_add(&store->n_outages, 1);
 }
 
 static int connect_paced(PgSession *s) {
@@ -392,17 +281,17 @@ static int connect_paced(PgSession *s) {
         }
         if (connect_usec != 0 && (s->limit_usec == 0 || now_usec + connect_usec < s->limit_usec))
                 s->limit_usec = now_usec + connect_usec;
-        r = connect_any(s);
+        r = pg_connect_any(s);
         if (r == 0)
                 r = pg_check_fit(s);
         now_usec = clock_monotonic_usec();
         if (r != -ENOMEM) {
-                atomic_store(&store->crowded, r < 0 && is_crowded(s));
-                store_session_set_crowded(&s->session, r < 0 && is_crowded(s));
+                atomic_store(&store->crowded, r < 0 && pg_is_crowded(s));
+                store_session_set_crowded(&s->session, r < 0 && pg_is_crowded(s));
         }
         if (r < 0 && r != -ENOMEM)
                 store_session_keep_cause(&s->session);
-        if (r < 0 && r != -ENOMEM && !is_crowded(s) && store_n_connected(s->session.store) == 0)
+        if (r < 0 && r != -ENOMEM && !pg_is_crowded(s) && store_n_connected(s->session.store) == 0)
                 pg_doubt(store); /* else the watcher knows better */
         if (r < 0) {
                 /* Unless another session got through meanwhile: then it is back. */

@@ -68,6 +68,7 @@ static int pg_ping(StoreSession *session) {
         PgSession *s = pg_session(session);
         int r;
 
+        pg_look_again(s);
         r = pg_ready(s);
         return r < 0 ? r : pg_run(s, STMT_PING, "SELECT 1", NULL, NULL);
 }

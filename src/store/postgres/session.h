@@ -111,6 +111,7 @@ typedef struct PgSession {
         bool connected;            /* and greeted */
         bool lost;                 /* the connection is of no more use */
         bool unheard;              /* the last one did not answer in time */
+        bool heard;                /* the last host that was asked said what it is */
         bool in_load;
         bool load_failed;        /* only a rollback is left */
         bool listening;          /* LISTEN was sent over this connection */
@@ -135,10 +136,11 @@ typedef struct PgStore {
         atomic_uint n_made;             /* connections, ever */
         size_t n_hosts;                 /* in the URL */
         atomic_uint n_outages;          /* times that pg_doubt() was called, and one; 0: one host */
-        atomic_uint n_looked;           /* of them, when all hosts were last heard or refused */
-        _Atomic uint64_t timeline;      /* the highest seen, of system */
-        _Atomic uint64_t system;        /* the server's system identifier; 0: none seen */
-        atomic_uint n_sessions;         /* for their slots */
+        atomic_uint n_looked;           /* of them, when all hosts had last said what they are */
+        _Atomic uint64_t next_look_usec, look_usec; /* until then: see pg_look_again() */
+        _Atomic uint64_t timeline;                  /* the highest seen, of system */
+        _Atomic uint64_t system; /* the server's system identifier; 0: none seen */
+        atomic_uint n_sessions;  /* for their slots */
 } PgStore;
 
 static inline PgSession *pg_session(StoreSession *session) {
@@ -162,9 +164,9 @@ bool pg_conninfo_is_list(const char *keyword);
 /* Connected to a server that takes changes, and the limit is set. */
 int pg_ready(PgSession *s) _must_check_;
 void pg_disconnect(PgSession *s);
-/* The server may have been frozen, and another promoted: of several hosts all are asked before any
- * connection is believed again. */
-void pg_doubt(PgStore *store);
+/* Connects to the host of this number within limit_usec, and asks what it is (heard); sqlstate: of
+ * its refusal. */
+int pg_connect_host(PgSession *s, size_t host, const char *password) _must_check_;
 /* Another session has seen a later timeline since: this server is an old primary. Or it may be. */
 bool pg_is_passed(const PgSession *s);
 /* Did the server end the connection while it was idle? Does not wait. */
@@ -187,6 +189,18 @@ void pg_timeline_load(Store *store);
 /* Is the schema of use (schema.c), if anybody wants to know? Of a new connection. -EHOSTDOWN: no.
  */
 int pg_check_fit(PgSession *s) _must_check_;
+
+/* ---- several hosts (hosts.c) ---- */
+
+/* Connects to the primary among the hosts. */
+int pg_connect_any(PgSession *s) _must_check_;
+bool pg_is_crowded(const PgSession *s); /* by the last refusal */
+/* The server may have been frozen, and another promoted: of several hosts all are asked before any
+ * connection is believed again. */
+void pg_doubt(PgStore *store);
+/* Not all hosts had said what they are when this session connected: is it time to ask them once
+ * more? By who is not in a hurry. */
+void pg_look_again(PgSession *s);
 
 /* ---- parameters and results (values.c) ---- */
 
