@@ -253,6 +253,8 @@ bool front_warm(Front *front, const WarmBatch *batch) {
                 if (fill.code.len > MODEL_CODE_MAX || !link_safe(fill.link_id, fill.location) ||
                     redirect_cache_find(front->cache, fill.code, &hit))
                         continue;
+                if (blocklists_has(front->blocklists, fill.location))
+                        fill.link_id = BLOCKED;
                 redirect_cache_insert(front->cache, &fill);
         }
         return true;
