@@ -223,7 +223,7 @@ void manager_tick(Manager *manager, uint64_t now_usec) {
 
 static void collect_cache(Manager *manager) {
         bool up = store_is_up(manager->store);
-        StoreSight sight = store_sight(manager->store);
+        StoreSight sight = store_sight(manager->store, clock_monotonic_usec());
         WatcherStats watcher = {0};
         ResolverStats resolver;
         CacheStats cache;

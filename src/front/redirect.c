@@ -20,8 +20,8 @@
 #define BLOCKED            (-1) /* link_id of a cache entry whose target is on the blocklist */
 
 /* How old an entry may be, in ticks: a second when other hosts' changes are not heard of. */
-static int32_t age_max(const Front *front, int64_t link_id) {
-        if (UNLIKELY(store_sight(front->store) == STORE_SIGHT_LOST))
+static int32_t age_max(const Front *front, int64_t link_id, uint64_t now_usec) {
+        if (UNLIKELY(store_sight(front->store, now_usec) == STORE_SIGHT_LOST))
                 return CACHE_TICKS - 1; /* times are rounded down to ticks */
         return (int32_t)(CACHE_TICKS * (link_id ? FRONT_ENTRY_SEC : FRONT_ABSENT_SEC));
 }
@@ -34,11 +34,11 @@ static bool is_unchanged(const Front *front, const CacheHit *hit) {
 
 /* Entries outlive their time while the store cannot be asked. */
 static bool is_fresh(const Front *front, const CacheHit *hit) {
-        uint32_t now = cache_tick(http_server_now(front->server));
+        uint64_t now_usec = http_server_now(front->server);
+        int32_t age = (int32_t)(cache_tick(now_usec) - hit->read_tick);
 
         return is_unchanged(front, hit) &&
-               ((int32_t)(now - hit->read_tick) < age_max(front, hit->link_id) ||
-                !store_is_up(front->store));
+               (age < age_max(front, hit->link_id, now_usec) || !store_is_up(front->store));
 }
 
 static char *put(char *p, Slice s) {

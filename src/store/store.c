@@ -13,6 +13,8 @@
 #include "store/verb.h"
 #include "store/watch.h"
 
+#define SEEN_ALWAYS (UINT64_MAX / 2) /* a store that only this host can change */
+
 static const StoreOps *const drivers[] = {
                 &store_sqlite_ops,
                 &store_postgres_ops[0],
@@ -104,6 +106,7 @@ int store_new(const char *url, const StoreOptions *options, Store **ret) {
                         return r;
                 store->ops = drivers[i];
                 atomic_init(&store->sight, drivers[i]->watch ? STORE_SIGHT_NONE : STORE_SIGHT_ALL);
+                atomic_init(&store->seen_usec, drivers[i]->watch ? 0 : SEEN_ALWAYS);
                 *ret = TAKE_PTR(store);
                 return 0;
         }
@@ -197,7 +200,7 @@ bool store_is_up(const Store *store) {
 }
 
 bool store_is_reachable(const Store *store) {
-        return store_is_up(store) && store_sight(store) != STORE_SIGHT_NONE;
+        return store_is_up(store) && store_sight(store, 0) != STORE_SIGHT_NONE;
 }
 
 int store_ping(StoreSession *session) {
@@ -447,8 +450,14 @@ bool store_can_watch(const Store *store) {
         return store->ops->watch && !store->options.unprepared;
 }
 
-StoreSight store_sight(const Store *store) {
-        return (StoreSight)atomic_load_explicit(&store->sight, memory_order_relaxed);
+StoreSight store_sight(const Store *store, uint64_t now_usec) {
+        StoreSight sight = (StoreSight)atomic_load_explicit(&store->sight, memory_order_relaxed);
+
+        if (sight == STORE_SIGHT_ALL &&
+            UNLIKELY(now_usec > atomic_load_explicit(&store->seen_usec, memory_order_relaxed) +
+                                                STORE_SIGHT_USEC))
+                return STORE_SIGHT_LOST;
+        return sight;
 }
 
 uint64_t store_seen_usec(const Store *store) {

@@ -8,17 +8,22 @@
 /* Does this store tell what other hosts change? (PostgreSQL does, unless unprepared.) */
 bool store_can_watch(const Store *store);
 
+#define STORE_SIGHT_USEC 1000000u /* after which a change of another host must be seen here */
+
 /*
  * What is known here of changes that other hosts make; told by the process' watcher, asked by those
  * who judge what was read before. Any thread.
- *   STORE_SIGHT_ALL   all changes that were committed before store_seen_usec() have been heard of.
+ *   STORE_SIGHT_ALL   all changes that were committed before store_seen_usec() have been heard of,
+ *                     and that is at most STORE_SIGHT_USEC before now_usec.
  *                     Always so when only this host can change the store (SQLite).
  *   STORE_SIGHT_NONE  nothing is heard, and no verb that began since then has reached the store.
  *                     Shared stores begin so.
- *   STORE_SIGHT_LOST  nothing is heard, though the store can be reached
+ *   STORE_SIGHT_LOST  nothing is heard, though the store can be reached; or the watcher has had no
+ *                     time to say anything: the process, or the machine, stood still
  */
 typedef enum StoreSight { STORE_SIGHT_ALL, STORE_SIGHT_NONE, STORE_SIGHT_LOST } StoreSight;
-StoreSight store_sight(const Store *store);
+/* now_usec: CLOCK_MONOTONIC; 0: as the watcher has told last, however long ago. */
+StoreSight store_sight(const Store *store, uint64_t now_usec);
 /* CLOCK_MONOTONIC; now for a store that only this host can change. */
 uint64_t store_seen_usec(const Store *store);
 /* All was heard of what was committed before usec. */

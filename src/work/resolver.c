@@ -137,7 +137,7 @@ static void ask_redis(Resolver *resolver) {
 
         (void)redis_tend(resolver->options.redis);
         /* Loaded after the time: what was seen by then moved the counters. */
-        if (store_sight(resolver->options.store) == STORE_SIGHT_LOST)
+        if (store_sight(resolver->options.store, clock_monotonic_usec()) == STORE_SIGHT_LOST)
                 return;
         for (size_t i = 0; i < resolver->n_questions; i++) {
                 Question *q = resolver->questions + i;

@@ -154,7 +154,7 @@ static int walk(Warmer *warmer) {
 static void warm_up(Warmer *warmer) {
         int r = -EHOSTDOWN;
 
-        while (!stopped(warmer) && store_sight(warmer->options.store) != STORE_SIGHT_ALL)
+        while (!stopped(warmer) && store_sight(warmer->options.store, 0) != STORE_SIGHT_ALL)
                 futex_sleep(&warmer->stop, 0, STEP_USEC);
         warmer->to_redis = !stopped(warmer) && claim_redis(warmer);
         while (!stopped(warmer) && (r == -EHOSTDOWN || r == -EBUSY)) {

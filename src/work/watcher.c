@@ -112,15 +112,16 @@ static void hear_nothing(Watcher *watcher, int result) {
                 store_lost_sight(watcher->store, false);
                 watcher->hears = false;
         }
-        if (store_sight(watcher->store) == STORE_SIGHT_NONE && store_answers(watcher))
+        if (store_sight(watcher->store, 0) == STORE_SIGHT_NONE && store_answers(watcher))
                 store_lost_sight(watcher->store, true);
         if (!watcher->lost_logged)
                 log_entry(LOG_WARNING, MESSAGE_WATCHER_LOST, NULL, 0,
                           "changes of other hosts are not heard of: %s: cached links are %s",
                           watcher->listening ? store_session_error(watcher->listening)
                                              : strerror(-result),
-                          store_sight(watcher->store) == STORE_SIGHT_LOST ? "read again each second"
-                                                                          : "served unverified");
+                          store_sight(watcher->store, 0) == STORE_SIGHT_LOST
+                                          ? "read again each second"
+                                          : "served unverified");
         watcher->lost_logged = true;
         futex_sleep(&watcher->stop, 0, RETRY_USEC);
 }

@@ -6,6 +6,7 @@ the connection on which it listens; and without a database what is cached goes o
 A host is a runtime directory of its own: instances share nothing else."""
 
 import contextlib
+import ctypes
 import os
 import signal
 import sys
@@ -19,6 +20,28 @@ import postgres
 
 LONG = bool(os.environ.get("SHORTENER_TEST_LONG"))
 LIMIT = 1.0  # seconds until another host's change is seen
+PTRACE_ATTACH, PTRACE_DETACH, WALL = 16, 17, 0x40000000
+
+
+@contextlib.contextmanager
+def stopped_thread(pid, name):
+    """Holds one thread of a process while the block runs. Its tracer is the calling thread."""
+    ptrace = ctypes.CDLL(None, use_errno=True).ptrace
+    ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+    ptrace.restype = ctypes.c_long
+    for tid in map(int, os.listdir(f"/proc/{pid}/task")):
+        with open(f"/proc/{pid}/task/{tid}/comm") as file:
+            if file.read().strip() == name:
+                break
+    else:
+        raise AssertionError(f"{pid} has no thread {name}")
+    if ptrace(PTRACE_ATTACH, tid, None, None) != 0:
+        raise OSError(ctypes.get_errno(), "ptrace")
+    try:
+        os.waitpid(tid, WALL)
+        yield
+    finally:
+        ptrace(PTRACE_DETACH, tid, None, None)
 
 
 class Hosts(unittest.TestCase):
@@ -211,6 +234,21 @@ class Hosts(unittest.TestCase):
         self.wait_hears(self.b)
         self.assertNotEqual(epoch(), before)
         self.seen_after(self.b, url, "https://example.com/unheard")
+
+    def test_a_watcher_that_stands_still(self):
+        """It can neither hear of a change nor say that it does not: a second after its last word nobody relies on it.
+        So it is for a moment when the process, or the machine, goes on after it was stopped."""
+        url = self.cached(self.b)
+        with stopped_thread(self.b.process.pid, "watcher"):
+            changed = time.monotonic()
+            self.a.put(f"/urls/{url['id']}", {"url": "https://example.com/unheard"})
+            self.seen_after(self.b, url, "https://example.com/unheard")
+            # Entries live a second from then on, not shorter.
+            harness.wait_for(lambda: time.monotonic() > changed + LIMIT + 0.3, 5, "the watcher's word to be old")
+            hits = [self.is_hit(self.b, url) for _ in range(20)]
+            self.assertGreater(hits.count(True), 10)
+            self.assertEqual(self.b.metric("shortener_watcher_up "), 0)
+        self.wait_hears(self.b)
 
     def test_without_prepared_statements_nothing_is_heard(self):
         """[Store] Prepared=no is for poolers on which LISTEN does not work: a second it is then."""

@@ -14,7 +14,8 @@
  *
  * Variants: by itself, the listening connection and the store break, and Redis keeps what it has; with
  * -DPAUSES, fills pause and Redis comes back from a snapshot, and the connection holds. Both together
- * have more states than can be visited.
+ * have more states than can be visited. With -DSTALLS the watcher stands still for any time (a process
+ * or a machine that was stopped), and the connection holds.
  *
  * FAULT_x, by -D, is a guard removed; each must be found (run-model lists them).
  */
@@ -55,10 +56,16 @@ byte snapshot_end = 0;
 #else
 # define IS_QUIET (quiet_before || now >= moved + QUIET)
 #endif
+/* What the watcher told is relied on, see store_sight(). */
+#ifdef FAULT_OLD_WORD
+# define SEES (sight != LOST)
+#else
+# define SEES (sight == NONE || sight == ALL && now <= seen + LIFE)
+#endif
 #ifdef FAULT_LIVES_ON
 # define IS_YOUNG true
 #else
-# define IS_YOUNG (sight != LOST || now < read_at + LIFE)
+# define IS_YOUNG (SEES || now < read_at + LIFE)
 #endif
 
 inline touch() {
@@ -71,10 +78,15 @@ inline touch() {
 
 /* A tick passes only when the watcher has done what it does each tick. */
 bool watcher_due;
+#ifdef STALLS
+# define MAY_TICK true
+#else
+# define MAY_TICK (!watcher_due)
+#endif
 
 active proctype clock() {
         do
-        :: now < END && !watcher_due -> d_step { now++; watcher_due = true }
+        :: now < END && MAY_TICK -> d_step { now++; watcher_due = true }
         :: now == END -> break
         od
 }
@@ -89,7 +101,7 @@ active proctype editor() {
 }
 
 /* The server, or just the connection, breaks and comes back. */
-#ifndef PAUSES
+#if !defined(PAUSES) && !defined(STALLS)
 active proctype trouble() {
         if
         :: listening = false
@@ -196,7 +208,7 @@ active proctype reader() {
 
         d_step { mark_counter = counter; mark_epoch = epoch; read_at = now };
         if
-        :: atomic { redis_end > now && IS_QUIET && sight != LOST ->
+        :: atomic { redis_end > now && IS_QUIET && SEES ->
                 value = redis_value;
 #ifndef FAULT_REDIS_AGE
                 read_at = (seen < read_at -> seen : read_at)

@@ -140,11 +140,11 @@ static void test_reachable_once_it_answered(void **state _unused_) {
         StoreSession *session = open_session(store);
 
         assert_false(store_is_reachable(store));
-        assert_int_equal(store_sight(store), STORE_SIGHT_NONE);
+        assert_int_equal(store_sight(store, 0), STORE_SIGHT_NONE);
         deadline_in(session, 30 * USEC_PER_SEC);
         assert_int_equal(store_ping(session), 0);
         assert_true(store_is_reachable(store));
-        assert_int_equal(store_sight(store), STORE_SIGHT_LOST);
+        assert_int_equal(store_sight(store, 0), STORE_SIGHT_LOST);
         (void)store_session_free(session);
         (void)store_free(store);
 }
