@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 
-/* The rules. Addresses are those of IANA's registries of special purposes (RFC 6890), as far as
- * they are not global. */
+/* The rules; which addresses are special is special.h's. */
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -11,75 +10,13 @@
 #include "model/punycode.h"
 #include "policy/location.h"
 #include "policy/policy.h"
+#include "policy/special.h"
 
 #define LABEL_MAX 63u
-
-typedef struct Network {
-        unsigned char bytes[16];
-        unsigned bits;
-} Network;
-
-static const Network special_v4[] = {
-                {{0}, 8},         {{10}, 8},       {{100, 64}, 10},      {{127}, 8},
-                {{169, 254}, 16}, {{172, 16}, 12}, {{192, 0, 0}, 24},    {{192, 0, 2}, 24},
-                {{192, 168}, 16}, {{198, 18}, 15}, {{198, 51, 100}, 24}, {{203, 0, 113}, 24},
-                {{224}, 4},       {{240}, 4},
-};
-
-static const Network special_v6[] = {
-                {{0}, 128},                        /* :: */
-                {{[15] = 1}, 128},                 /* ::1 */
-                {{0, 0x64, 0xff, 0x9b, 0, 1}, 48}, /* local translation (RFC 8215) */
-                {{0x01}, 64},                      /* 100::, discard */
-                {{0x5f}, 16},                      /* segment identifiers (RFC 9602) */
-                {{0x20, 0x01, 0x0d, 0xb8}, 32},    /* documentation */
-                {{0x20, 0x01, 0, 0x02}, 48},       /* benchmarks */
-                {{0x3f, 0xff}, 20},                /* documentation */
-                {{0xfc}, 7},                       /* unique local */
-                {{0xfe, 0x80}, 10},                /* link-local */
-                {{0xfe, 0xc0}, 10},                /* site-local of old */
-                {{0xff}, 8},                       /* multicast */
-};
-
-/* Where an IPv4 address is hidden in an IPv6 one. */
-static const struct {
-        Network prefix;
-        unsigned at;
-} embedded[] = {
-                {{{[10] = 0xff, [11] = 0xff}, 96}, 12}, /* mapped */
-                {{{0}, 96}, 12},                        /* compatible */
-                {{{0, 0x64, 0xff, 0x9b}, 96}, 12},      /* NAT64 */
-                {{{0x20, 0x02}, 16}, 2},                /* 6to4 */
-};
 
 /* Names that are only known inside (RFC 6761, 6762, 8375, 9476 and ICANN's .internal). */
 static const char *const inside[] = {"localhost", "local", "internal", "intranet",   "lan", "home",
                                      "home.arpa", "corp",  "private",  "localdomain"};
-
-static bool within(const unsigned char *address, const Network *network) {
-        unsigned whole = network->bits / 8, rest = network->bits % 8;
-
-        if (memcmp(address, network->bytes, whole) != 0)
-                return false;
-        return rest == 0 || ((address[whole] ^ network->bytes[whole]) >> (8 - rest)) == 0;
-}
-
-static bool private_v4(const unsigned char *address) {
-        for (size_t i = 0; i < ELEMENTSOF(special_v4); i++)
-                if (within(address, special_v4 + i))
-                        return true;
-        return false;
-}
-
-static bool private_v6(const unsigned char *address) {
-        for (size_t i = 0; i < ELEMENTSOF(special_v6); i++)
-                if (within(address, special_v6 + i))
-                        return true;
-        for (size_t i = 0; i < ELEMENTSOF(embedded); i++)
-                if (within(address, &embedded[i].prefix))
-                        return private_v4(address + embedded[i].at);
-        return false;
-}
 
 static bool is_below(Slice host, Slice domain) {
         if (host.len < domain.len ||
@@ -105,10 +42,10 @@ bool policy_host_private(Slice host) {
         text[host.len] = '\0';
         if (host.data[0] == '[') {
                 text[host.len - 1] = '\0';
-                return inet_pton(AF_INET6, text + 1, address) != 1 || private_v6(address);
+                return inet_pton(AF_INET6, text + 1, address) != 1 || special_v6(address);
         }
         if (inet_pton(AF_INET, text, address) == 1)
-                return private_v4(address);
+                return special_v4(address);
         for (size_t i = 0; i < ELEMENTSOF(inside); i++)
                 if (is_below(host, slice_from_string(inside[i])))
                         return true;

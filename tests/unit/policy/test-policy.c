@@ -79,6 +79,11 @@ static void test_private(void **state) {
                         {"http://[5f01::1]/", true},
                         {"http://[2002:a00:1::]/", false},
                         {"http://[2002:808:808::]/", true},
+                        {"http://[2001:0:4136:e378:8000:63bf:f7f7:f7f7]/", false},
+                        {"http://[2001:2::1]/", false},
+                        {"http://[2001:200::1]/", true},
+                        {"http://[2606:4700::5efe:10.0.0.1]/", false},
+                        {"http://192.88.99.1/", false},
                         {"http://[2001:db8::1]/", false},
                         {"http://[2606:4700::1111]/", true},
         };
