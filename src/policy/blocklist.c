@@ -19,8 +19,10 @@
 #include "policy/blocklist.h"
 #include "policy/location.h"
 
-#define LINE_MAX_BYTES 4096u /* of a line that counts */
-#define BLANKS         " \t\r\n\v\f"
+#define LINE_MAX_BYTES  4096u                /* of a line that counts */
+#define LINE_SIZE       (LINE_MAX_BYTES + 2) /* with its end and a NUL */
+#define BLANKS          " \t\r\n\v\f"
+#define BYTE_ORDER_MARK "\xEF\xBB\xBF" /* at the start of what some editors save */
 
 enum {
         KIND_HOST = 'h',
@@ -71,6 +73,20 @@ static int add(Blocklist *blocklist, char kind, Slice text) {
         return 0;
 }
 
+/* A URL goes in, and is looked for, by its page: location.h. */
+static bool has_page(const Blocklist *blocklist, Slice location) {
+        char page[MODEL_LOCATION_MAX];
+        size_t len = location_page(location, page);
+
+        return len > 0 && has(blocklist, KIND_URL, slice_make(page, len));
+}
+
+static int add_page(Blocklist *blocklist, Slice location) {
+        char page[MODEL_LOCATION_MAX];
+
+        return add(blocklist, KIND_URL, slice_make(page, location_page(location, page)));
+}
+
 static bool has_domain(const Blocklist *blocklist, Slice host) {
         ptrdiff_t dot;
 
@@ -93,7 +109,7 @@ bool blocklist_has(const Blocklist *blocklist, Slice location) {
         if (host.len > 0 && host.data[host.len - 1] == '.')
                 host.len--;
         return has(blocklist, KIND_HOST, host) || has_domain(blocklist, host) ||
-               has(blocklist, KIND_URL, location);
+               has_page(blocklist, location);
 }
 
 /* ---- lines ---- */
@@ -143,10 +159,10 @@ static int add_host(Blocklist *blocklist, char kind, Slice name) {
 
 static int add_url(Blocklist *blocklist, Slice text, Arena *arena) {
         Slice location;
-        int r = target_parse(arena, text, &location);
+        int r = target_parse_credentials(arena, text, &location);
 
         if (r == 0)
-                r = add(blocklist, KIND_URL, location);
+                r = add_page(blocklist, location);
         else if (r == -EINVAL) {
                 blocklist->n_bad++;
                 r = 0;
@@ -212,16 +228,51 @@ static size_t count_line(Slice line) {
 
 /* ---- files ---- */
 
-typedef int (*EachLine)(void *userdata, Slice line, Arena *arena);
+typedef int (*EachLine)(void *userdata, Slice line, bool whole, Arena *arena);
+
+/* The next line without its end, or its first bytes; up to a NUL, if there is one. false: there is
+ * none. */
+static bool read_line(FILE *file, char line[LINE_SIZE], size_t *ret_len, bool *ret_whole) {
+        size_t len;
+        int c;
+
+        if (!fgets(line, LINE_SIZE, file))
+                return false;
+        len = strlen(line);
+        *ret_whole = len <= LINE_MAX_BYTES || line[len - 1] == '\n';
+        if (!*ret_whole)
+                do
+                        c = getc_unlocked(file);
+                while (c != EOF && c != '\n');
+        if (len > 0 && line[len - 1] == '\n')
+                len--;
+        *ret_len = len;
+        return true;
+}
+
+static int each_line_of(FILE *file, EachLine each, void *userdata) {
+        char buffer[LINE_SIZE];
+        bool first = true, whole;
+        Arena arena;
+        size_t len;
+        int r = 0;
+
+        arena_init(&arena, 0);
+        for (; r == 0 && read_line(file, buffer, &len, &whole); first = false) {
+                Slice line = slice_make(buffer, len);
+
+                if (first && slice_starts_with(line, SLICE(BYTE_ORDER_MARK)))
+                        line = slice_from(line, sizeof BYTE_ORDER_MARK - 1);
+                r = each(userdata, slice_trim(line), whole, &arena);
+        }
+        arena_done(&arena);
+        return r == 0 && ferror(file) ? -EIO : r;
+}
 
 static int each_line(const char *path, EachLine each, void *userdata) {
-        _cleanup_free_ char *line = NULL;
-        size_t size = 0;
         struct stat st;
-        Arena arena;
-        ssize_t n;
         FILE *file;
-        int r = 0;
+        int r;
 
         /* A list is read twice; a pipe without a writer would be waited for besides. */
         if (stat(path, &st) < 0)
@@ -233,26 +284,26 @@ static int each_line(const char *path, EachLine each, void *userdata) {
         file = fopen(path, "re");
         if (!file)
                 return -errno;
-        arena_init(&arena, 0);
-        while (r == 0 && (n = getline(&line, &size, file)) >= 0)
-                if ((size_t)n <= LINE_MAX_BYTES)
-                        r = each(userdata, slice_trim(slice_make(line, (size_t)n)), &arena);
-        if (r == 0 && ferror(file))
-                r = -EIO;
-        arena_done(&arena);
+        r = each_line_of(file, each, userdata);
         (void)fclose(file);
         return r;
 }
 
-static int on_count(void *userdata, Slice line, Arena *arena _unused_) {
+static int on_count(void *userdata, Slice line, bool whole, Arena *arena _unused_) {
         size_t *n = userdata;
 
-        *n += count_line(line);
+        if (whole)
+                *n += count_line(line);
         return 0;
 }
 
-static int on_add(void *userdata, Slice line, Arena *arena) {
-        return add_line(userdata, line, arena);
+static int on_add(void *userdata, Slice line, bool whole, Arena *arena) {
+        Blocklist *blocklist = userdata;
+
+        if (whole)
+                return add_line(blocklist, line, arena);
+        blocklist->n_bad += !is_comment(line);
+        return 0;
 }
 
 int blocklist_load(char *const *files, Blocklist **ret, size_t *ret_bad) {

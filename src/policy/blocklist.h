@@ -9,7 +9,9 @@
  * A line is a comment (#, !), nothing, or one of
  *   0.0.0.0 name...       a hosts file: these hosts, exactly
  *   example.com           a domain, and all below it; *.example.com and .example.com are the same
- *   http://host/path      a URL, as it would be in Location
+ *   http://host/path      a URL, whatever its credentials and fragment, and however it is escaped
+ *
+ * A line over 4,096 bytes is none of these.
  */
 
 #include <stdbool.h>

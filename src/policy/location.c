@@ -4,22 +4,37 @@
 
 #include "policy/location.h"
 
-Slice location_host(Slice location) {
+typedef struct Parts {
+        Slice scheme;    /* with "://" */
+        Slice authority; /* host and port */
+        Slice rest;      /* from the path on */
+} Parts;
+
+/* false: it is no location. */
+static bool split(Slice location, Parts *ret) {
         ptrdiff_t at = slice_search(location, SLICE("://"));
-        Slice authority, host, rest;
-        size_t end = 0;
+        size_t begin, end;
 
         if (at < 0)
-                return SLICE("");
-        authority = slice_from(location, (size_t)at + 3);
-        while (end < authority.len && !strchr("/?#", authority.data[end]))
+                return false;
+        begin = end = (size_t)at + 3;
+        while (end < location.len && !strchr("/?#", location.data[end]))
                 end++;
-        authority.len = end;
-        for (end = authority.len; end > 0; end--)
-                if (authority.data[end - 1] == '@') {
-                        authority = slice_from(authority, end);
-                        break;
-                }
+        ret->scheme = slice_sub(location, 0, begin);
+        ret->rest = slice_from(location, end);
+        for (at = (ptrdiff_t)end; at > (ptrdiff_t)begin && location.data[at - 1] != '@';)
+                at--;
+        ret->authority = slice_sub(location, (size_t)at, end);
+        return true;
+}
+
+Slice location_host(Slice location) {
+        Slice authority, host, rest;
+        Parts parts;
+
+        if (!split(location, &parts))
+                return SLICE("");
+        authority = parts.authority;
         if (slice_starts_with(authority, SLICE("["))) {
                 ptrdiff_t bracket = slice_find(authority, ']');
 
@@ -27,4 +42,73 @@ Slice location_host(Slice location) {
         }
         (void)slice_cut(authority, ':', &host, &rest);
         return host;
+}
+
+/* ---- the page ---- */
+
+typedef struct Page {
+        char *data; /* MODEL_LOCATION_MAX bytes; what goes in is never longer than the location */
+        size_t len;
+} Page;
+
+static void put(Page *page, Slice s) {
+        if (s.len > 0)
+                memcpy(page->data + page->len, s.data, s.len);
+        page->len += s.len;
+}
+
+/* The byte that an escape at the start of s stands for; -1: there is none. */
+static int escaped(Slice s) {
+        static const char digits[] = "0123456789abcdef";
+        int value = 0;
+
+        if (s.len < 3 || s.data[0] != '%')
+                return -1;
+        for (size_t i = 1; i < 3; i++) {
+                char c = s.data[i];
+                const char *digit = strchr(digits, c >= 'A' && c <= 'F' ? c - 'A' + 'a' : c);
+
+                if (c == '\0' || !digit)
+                        return -1;
+                value = value * 16 + (int)(digit - digits);
+        }
+        return value;
+}
+
+/* Does the character mean the same with and without its escape? */
+static bool needs_none(int c) {
+        return c > 0x20 && c < 0x7f && !strchr("%:/?#[]@!$&'()*+,;=", c);
+}
+
+static void put_rest(Page *page, Slice rest) {
+        static const char hex[] = "0123456789ABCDEF";
+
+        while (rest.len > 0 && rest.data[0] != '#') {
+                int c = escaped(rest);
+                char text[3] = {'%', hex[c >> 4 & 15], hex[c & 15]}, plain = (char)c;
+
+                if (c >= 0)
+                        put(page,
+                            needs_none(c) ? slice_make(&plain, 1) : slice_make(text, sizeof text));
+                else
+                        put(page, slice_make(rest.data, 1));
+                rest = slice_from(rest, c >= 0 ? 3 : 1);
+        }
+}
+
+size_t location_page(Slice location, char ret[MODEL_LOCATION_MAX]) {
+        Page page = {.data = ret};
+        Slice host = location_host(location), port;
+        Parts parts;
+
+        if (location.len > MODEL_LOCATION_MAX || !split(location, &parts))
+                return 0;
+        port = slice_from(parts.authority, host.len);
+        if (host.len > 0 && host.data[host.len - 1] == '.')
+                host.len--;
+        put(&page, parts.scheme);
+        put(&page, host);
+        put(&page, port);
+        put_rest(&page, parts.rest);
+        return page.len;
 }

@@ -61,6 +61,41 @@ class Links(unittest.TestCase):
         self.assertEqual(one.metric('shortener_blocked_total{at="create"}'), 5)
         self.assertEqual(one.metric("shortener_blocklist_entries"), 3)
 
+    def test_targets_in_disguise(self):
+        self.write("Evil.Example.\nb\u00fccher.example\n0.0.0.0 host.example\n203.0.113.9\n[2001:db8::9]\n"
+                   "https://page.example/bad?x=1\n")
+        one = self.service.start(options=[f"Links.Blocklist={self.list}", "Links.Credentials=allow"])
+        for target in ("http://evil.example", "HTTP://EVIL.EXAMPLE:81/", "http://evil.example./", "http://a.evil.example.:80/",
+                       "http://evil%2eexample/", "http://ev%69l.example/", "http://evil\u3002example/", "http://evil\uff0eexample/",
+                       "http://\uff45vil.example/", "http://e\u00advil.example/", "http://\u212f\u0076il.example/",
+                       "http://user:pw@evil.example/", "http://good.example@evil.example/", "http://x:@evil.example?@good.example",
+                       "http://BU\u0308CHER.example/", "http://xn--BCHER-kva.example/", "http://a.xn--bcher-kva.example./",
+                       "http://host.example.:8080/#x", "http://203.0.113.9.", "http://3405803785/", "http://0xcb007109/",
+                       "http://0313.0.0161.9/", "http://203.28937/", "http://203.0.0x7109:443/", "http://\uff12\uff10\uff13.0.113.9/",
+                       "http://[2001:DB8:0:0::0009]:8/", "http://[2001:db8::0.0.0.9]/", "https://page.example/bad?x=1#y",
+                       "https://page.example.:443/%62ad?x=1", "https://u@page.example/a/../b%61d?x=1",
+                       "https://page.example/%2e/bad?x=1"):
+            self.assertEqual(self.create(one, target), (410, BLOCKED), target)
+        for target in ("http://evil.example.com/", "http://notevil.example/", "http://a.host.example/", "http://evil.example@good.example/",
+                       "http://good.example/http://evil.example/", "https://page.example/bad", "http://page.example/bad?x=1",
+                       "http://203.0.113.90/", "http://9.203.0.113.9.example/"):
+            self.assertEqual(self.create(one, target)[0], 201, target)
+
+    def test_warm_up_asks_the_list(self):
+        warm = harness.Service(warm_up=True)
+        self.addCleanup(warm.close)
+        one = warm.start("1")
+        codes = {name: one.create(f"http://{name}.example/")["short_code"] for name in ("evil", "good")}
+        one.stop()
+        self.write("evil.example\n")
+        two = warm.start("2", options=[f"Links.Blocklist={self.list}"])
+        harness.wait_for(lambda: two.metric('shortener_warmed_links_total{tier="local"}') == 2, 30, "the warm-up")
+        harness.wait_for(lambda: two.metric("shortener_cache_entries ") == 2, 10, "the entries")
+        lookups = two.metric("shortener_resolver_lookups_total ")
+        self.assertEqual(two.get("/" + codes["evil"]).json, BLOCKED)
+        self.assertEqual(two.get("/" + codes["good"]).status, 302)
+        self.assertEqual(two.metric("shortener_resolver_lookups_total "), lookups)
+
     def test_changed_list_counts_for_cached_links_and_back(self):
         self.write("")
         one = self.service.start(options=[f"Links.Blocklist={self.list}"])

@@ -15,10 +15,12 @@
 #include <cmocka.h>
 
 #include "basic/clock.h"
+#include "model/types.h"
 #include "policy/blocklist.h"
 
-#define MILLION 1000000u
-#define MIB     (1024u * 1024)
+#define MILLION  1000000u
+#define MIB      (1024u * 1024)
+#define LINE_MAX 4096 /* bytes */
 
 static char path[64];
 
@@ -116,6 +118,94 @@ static void test_bad_lines(void **state) {
         blocklist_free(list);
 }
 
+/* What leads to the same page is the same URL. */
+static void test_urls_in_disguise(void **state) {
+        static const char *const same[] = {
+                        "https://host.example/bad/~x|y?q=1",
+                        "https://host.example/bad/~x|y?q=1#",
+                        "https://host.example/bad/~x|y?q=1#top",
+                        "https://host.example./bad/~x|y?q=1",
+                        "https://user@host.example/bad/~x|y?q=1",
+                        "https://user:a%40b@host.example./bad/~x|y?q=1#@x/y",
+                        "https://host.example/%62ad/%7ex%7Cy?%71=1",
+        };
+        static const char *const others[] = {
+                        "https://host.example/BAD/~x|y?q=1",
+                        "https://host.example/bad%2f~x|y?q=1",
+                        "https://host.example/bad/~x|y%3fq=1",
+                        "https://host.example/bad/~x|y?q=1%23top",
+                        "https://host.example/bad/~x|y?q=1&r",
+                        "https://host.example/%2562ad/~x|y?q=1",
+                        "https://host.example:444/bad/~x|y?q=1",
+                        "https://other.example/bad/~x|y?q=1",
+                        "https://host.example@other.example/bad/~x|y?q=1",
+        };
+        Blocklist *list = load("https://host.example/bad/~x|y?q=1\nhttp://u@u.example/%2f%zz#f\n");
+
+        (void)state;
+        for (size_t i = 0; i < sizeof same / sizeof same[0]; i++)
+                if (!has(list, same[i]))
+                        fail_msg("%s", same[i]);
+        for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+                if (has(list, others[i]))
+                        fail_msg("%s", others[i]);
+        assert_true(has(list, "http://u.example/%2F%zz"));
+        assert_int_equal(bad_lines(list), 0);
+        blocklist_free(list);
+}
+
+/* Nothing that a row made by hand may have in it is read beyond its end. */
+static void test_no_location(void **state) {
+        static char longest[MODEL_LOCATION_MAX + 1];
+        Blocklist *list = load("https://host.example/\n");
+
+        (void)state;
+        memset(longest, '%', sizeof longest);
+        memcpy(longest, "https://host.example/", 21);
+        assert_false(blocklist_has(list, slice_make(longest, sizeof longest)));
+        assert_false(blocklist_has(list, slice_make(longest, MODEL_LOCATION_MAX)));
+        assert_false(has(list, ""));
+        assert_false(has(list, "://"));
+        assert_false(has(list, "https://@"));
+        assert_false(has(list, "https://host.example/%"));
+        assert_false(has(list, "https://host.example/%4"));
+        blocklist_free(list);
+}
+
+static void test_byte_order_mark(void **state) {
+        Blocklist *list = load("\xEF\xBB\xBF"
+                               "0.0.0.0 first.example\nsecond.example\n");
+
+        (void)state;
+        assert_true(has(list, "http://first.example/"));
+        assert_true(has(list, "http://second.example/"));
+        assert_int_equal(bad_lines(list), 0);
+        blocklist_free(list);
+}
+
+/* A line that is too long is told as one that is none; a comment may be of any length. */
+static void test_long_lines(void **state) {
+        static char text[4 * LINE_MAX];
+        Blocklist *list;
+        size_t len = 0;
+
+        (void)state;
+        len += (size_t)snprintf(text, sizeof text, "0.0.0.0 at.example");
+        while (len < LINE_MAX)
+                text[len++] = ' ';
+        len += (size_t)snprintf(text + len, sizeof text - len, "\n0.0.0.0 over.example");
+        while (len < 2 * LINE_MAX + 2)
+                text[len++] = ' ';
+        len += (size_t)snprintf(text + len, sizeof text - len, "\n#%*d\nlast.example", LINE_MAX + 1,
+                                0);
+        list = load(text);
+        assert_true(has(list, "http://at.example/"));
+        assert_false(has(list, "http://over.example/"));
+        assert_true(has(list, "http://last.example/"));
+        assert_int_equal(bad_lines(list), 1);
+        blocklist_free(list);
+}
+
 /* A million entries in 16 MB, what is in is found, and one look costs little. */
 static void test_a_million(void **state) {
         char *files[] = {path, NULL}, location[64];
@@ -179,9 +269,16 @@ static int teardown(void **state) {
 
 int main(void) {
         static const struct CMUnitTest tests[] = {
-                        cmocka_unit_test(test_domains),   cmocka_unit_test(test_hosts_file),
-                        cmocka_unit_test(test_urls),      cmocka_unit_test(test_bad_lines),
-                        cmocka_unit_test(test_a_million), cmocka_unit_test(test_files_that_fail),
+                        cmocka_unit_test(test_domains),
+                        cmocka_unit_test(test_hosts_file),
+                        cmocka_unit_test(test_urls),
+                        cmocka_unit_test(test_bad_lines),
+                        cmocka_unit_test(test_urls_in_disguise),
+                        cmocka_unit_test(test_no_location),
+                        cmocka_unit_test(test_byte_order_mark),
+                        cmocka_unit_test(test_long_lines),
+                        cmocka_unit_test(test_a_million),
+                        cmocka_unit_test(test_files_that_fail),
         };
 
         return cmocka_run_group_tests(tests, setup, teardown);
