@@ -14,12 +14,25 @@
 #include "model/host.h"
 #include "policy/blocklist.h"
 
+/* In the form that targets have, malloc'ed; *ret NULL: it is no host. */
+static int own_host(Slice text, char **ret) {
+        char host[HOST_SIZE];
+        size_t len;
+        int r = host_parse(text, host, &len);
+
+        *ret = NULL;
+        if (r < 0)
+                return r == -ENOMEM ? r : 0;
+        if (host[len - 1] == '.')
+                len--;
+        *ret = slice_to_string(slice_make(host, len));
+        return *ret ? 0 : -ENOMEM;
+}
+
 /* The host of BaseURL=, malloc'ed; *ret NULL: there is none. */
 static int base_host(const Manager *manager, char **ret) {
         Slice url = slice_from_string(manager->options.server.base_url), rest;
         ptrdiff_t at = slice_search(url, SLICE("://"));
-        char host[HOST_SIZE];
-        size_t len;
 
         *ret = NULL;
         if (at < 0)
@@ -28,15 +41,13 @@ static int base_host(const Manager *manager, char **ret) {
         (void)slice_cut(url, '/', &url, &rest);
         if (!slice_starts_with(url, SLICE("[")))
                 (void)slice_cut(url, ':', &url, &rest);
-        if (host_parse(url, host, &len) < 0)
-                return 0;
-        *ret = slice_to_string(slice_make(host, len));
-        return *ret ? 0 : -ENOMEM;
+        return own_host(url, ret);
 }
 
 static int find_own_hosts(Manager *manager) {
         char **given = manager->options.links.own_hosts;
-        size_t n = 0;
+        size_t n = 0, n_own = 0;
+        int r;
 
         while (given[n])
                 n++;
@@ -44,11 +55,15 @@ static int find_own_hosts(Manager *manager) {
         if (!manager->own_hosts)
                 return -ENOMEM;
         for (size_t i = 0; i < n; i++) {
-                manager->own_hosts[i] = strdup(given[i]);
-                if (!manager->own_hosts[i])
-                        return -ENOMEM;
+                r = own_host(slice_from_string(given[i]), manager->own_hosts + n_own);
+                if (r < 0)
+                        return r;
+                if (manager->own_hosts[n_own])
+                        n_own++;
+                else
+                        log_warning("[Links] OwnHosts=: %s is no host name", given[i]);
         }
-        return base_host(manager, manager->own_hosts + n);
+        return base_host(manager, manager->own_hosts + n_own);
 }
 
 static void apply_policy(Manager *manager) {

@@ -114,6 +114,15 @@ static bool files_changed(Files *files) {
         return changed;
 }
 
+/* The file could not be read, or (index n) memory was short; another time it may be, although
+ * nothing about the file changes. */
+static void files_forget(Files *files, size_t bad) {
+        if (bad < files->n)
+                memset(files->marks + bad, 0, sizeof files->marks[0]);
+        else
+                memset(files->marks, 0, files->n * sizeof files->marks[0]);
+}
+
 /* ---- the list in use ---- */
 
 static void held_drop(Held *held) {
@@ -181,9 +190,8 @@ static void blocklists_run(void *userdata) {
                         files_free(blocklists->files);
                         blocklists->files = LIST_ENTRY(node, Files, node);
                 }
-                if ((files_changed(blocklists->files) || node) && load(blocklists, &bad) == -EAGAIN)
-                        memset(blocklists->files->marks, 0,
-                               blocklists->files->n * sizeof blocklists->files->marks[0]);
+                if ((files_changed(blocklists->files) || node) && load(blocklists, &bad) < 0)
+                        files_forget(blocklists->files, bad);
         }
 }
 

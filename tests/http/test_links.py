@@ -44,6 +44,16 @@ class Links(unittest.TestCase):
         self.assertEqual(answer.headers["Location"], "https://user:pass%20word@example.com/")
         self.assertEqual(one.put(f"/urls/{url['id']}", {"url": "http://10.0.0.1/"}).json, REFUSED)
 
+    def test_own_hosts_in_any_form(self):
+        one = self.service.start(options=["Links.OwnHosts=b\u00fccher.example T.Example. 192.0.2.7 a<b",
+                                          "Server.BaseURL=https://S.example./"])
+        for target in ("http://b\u00fccher.example/", "http://xn--bcher-kva.example./", "http://BU\u0308CHER.example/",
+                       "http://t.example./a", "http://t%2Eexample/", "http://t\u3002example/", "http://0xc0.0.0x207/",
+                       "https://s.example/", "https://s.example.:444/"):
+            self.assertEqual(self.create(one, target), (400, REFUSED), target)
+        self.assertEqual(self.create(one, "http://a.t.example/")[0], 201)
+        self.assertIn("a<b is no host name", one.log())
+
     def test_defaults_are_open_but_for_credentials(self):
         one = self.service.start()
         for target in ("http://127.0.0.1/", "http://localhost/", "http://p\u0430ypal.example/"):
