@@ -56,11 +56,13 @@ static unsigned scopes_for(const Call *call) {
 }
 
 int api_authenticate(Call *call) {
+        const HttpRequest *request = &call->exchange->request;
         Slice text;
         Token token;
         int r;
 
-        if (!token_of_field(call->exchange->request.known[HTTP_FIELD_AUTHORIZATION], &text))
+        if (request->repeated[HTTP_FIELD_AUTHORIZATION] ||
+            !token_of_field(request->known[HTTP_FIELD_AUTHORIZATION], &text))
                 return refuse(call, 401, "Bearer");
         r = find(call, text, &token);
         if (r == STORE_NOT_FOUND)

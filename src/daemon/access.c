@@ -46,10 +46,16 @@ static Slice authorization(const HttpExchange *exchange) {
         return exchange->request.known[HTTP_FIELD_AUTHORIZATION];
 }
 
+/* Of two fields, what stands in front of us may have asked the other: neither is one. */
+static bool find_token(const HttpExchange *exchange, Slice *ret) {
+        return !exchange->request.repeated[HTTP_FIELD_AUTHORIZATION] &&
+               token_of_field(authorization(exchange), ret);
+}
+
 bool manager_has_token(const HttpExchange *exchange) {
         Slice text;
 
-        return token_of_field(authorization(exchange), &text);
+        return find_token(exchange, &text);
 }
 
 static void challenge(HttpExchange *exchange) {
@@ -85,7 +91,7 @@ bool manager_admits(Manager *manager, HttpExchange *exchange, const HttpRoute *r
                 return front_limit_take(front, exchange, budget, NULL);
         if (!front_limit_look(front, exchange, LIMIT_FAILED_AUTH))
                 return false;
-        if (!token_of_field(authorization(exchange), &text)) {
+        if (!find_token(exchange, &text)) {
                 /* What is no token by its looks was a try, too. */
                 if (authorization(exchange).len == 0 ||
                     front_limit_take(front, exchange, LIMIT_FAILED_AUTH, NULL))

@@ -148,6 +148,104 @@ class Access(unittest.TestCase):
                   for method, path, _, _ in MATRIX}
         self.assertEqual(routes - tested, set())
 
+    def paths(self):
+        """{pattern: (a path of it, the methods it has)}, from the table."""
+        resources = {}
+        for method, path, _, row in MATRIX:
+            target = re.sub("/(URL|VICTIM)(?=/|$)", f"/{self.url['id']}", path)
+            target = re.sub("/(USER|STRANGER|0)(?=/|$)", f"/{self.owner}", target).replace("/CODE", "/" + self.url["short_code"])
+            if method not in ("OPTIONS", "PATCH") and path != "/unknown":
+                resources.setdefault(target, {})[method] = row
+        return resources
+
+    def test_head_is_as_get(self):
+        for target, methods in self.paths().items():
+            for kind in KINDS:
+                answer = self.send(kind, "HEAD", target)
+                wanted = methods["GET"][kind] if "GET" in methods else 405
+                self.assertEqual((answer.status, answer.body), (wanted, b""), (target, kind))
+
+    def test_other_methods_do_nothing_and_tell_nothing(self):
+        before = self.send("admin", "GET", f"/urls/{self.url['id']}").json
+        for target, methods in self.paths().items():
+            allow = {*methods, "OPTIONS", *({"HEAD"} & {"HEAD" if m == "GET" else m for m in methods})}
+            for method in ("GET", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "PROPFIND", "SEARCH", "MOVE",
+                           "get", "delete", "GETX", "POST_"):
+                if method in methods:
+                    continue
+                answers = {kind: self.send(kind, method, target) for kind in KINDS}
+                self.assertEqual({a.status for a in answers.values()}, {200 if method == "OPTIONS" else 405}, (method, target))
+                for answer in answers.values():
+                    if method != "TRACE":
+                        self.assertEqual(set(answer.headers["Allow"].split(", ")), allow, (method, target))
+        # Of what is not there, and of another's, OPTIONS says the same.
+        self.assertEqual(self.send("none", "OPTIONS", "/urls/999999").headers["Allow"], "GET, HEAD, PUT, DELETE, OPTIONS")
+        self.assertEqual(self.send("admin", "GET", f"/urls/{self.url['id']}").json, before)
+
+    def test_method_in_a_header_or_query_is_none(self):
+        url = self.send("owner", "POST", "/urls", {"url": "https://example.com/stays"}).json
+        path = f"/urls/{url['id']}"
+        for name in ("X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override"):
+            self.assertEqual(self.send("reader", "GET", path, headers={name: "DELETE"}).status, 200)
+            self.assertEqual(self.send("reader", "POST", "/urls", {"url": "https://e.example/"}, {name: "GET"}).status, 403)
+            self.assertEqual(self.send("none", "POST", "/urls", {"url": "https://e.example/"}, {name: "GET"}).status, 401)
+        self.assertEqual(self.send("reader", "GET", path + "?_method=DELETE").status, 200)
+        for name in ("X-Original-URL", "X-Rewrite-URL", "X-Forwarded-Path"):
+            self.assertEqual(self.send("none", "GET", "/health", headers={name: "/urls"}).json["status"], "ok")
+        self.assertEqual(self.send("owner", "GET", path).json, url)
+
+    def raw(self, kind, line, extra=""):
+        token = self.tokens[kind]
+        bearer = f"Authorization: Bearer {token}\r\n" if token else ""
+        answer = self.one.raw(f"{line} HTTP/1.1\r\nHost: a\r\n{bearer}{extra}Connection: close\r\n\r\n".encode())
+        return int(answer.split(b" ", 2)[1]), answer.partition(b"\r\n\r\n")[2]
+
+    def test_paths_in_disguise_lead_nowhere(self):
+        one = f"/urls/{self.url['id']}"
+        for path in ("/%75rls", "/url%73", "/urls%2F1", "/urls%2f1", "/urls%00", "/urls%20", "/urls%3Fx", "/urls%23", "/urls%0d%0a",
+                     "/%2e/urls", "/./urls", "/x/../urls", "/../urls", "/..%2furls", "/urls/.", "/urls/..", "/urls/../urls", "//urls",
+                     "/urls/", "/urls//", f"/urls//{self.url['id']}", "/urls;a=b", "/URLS", "/Urls", "/urls.json", "/urls*", "/urls+",
+                     f"/urls/%3{str(self.url['id'])[0]}{str(self.url['id'])[1:]}", one + "/", one + "%2fstats", one + "/stats/",
+                     one + "/%73tats", one + "/Stats", one + ";x", f"/urls/+{self.url['id']}", f"/urls/-{self.url['id']}",
+                     f"/urls/{self.url['id']}.0", f"/urls/0x{self.url['id']:x}", "/users/bul%6b", "/users/bulk/", "/users%2fbulk",
+                     "/event%73", "/events/", "/%65vents", "/users/%42ulk", "/\u0075\u017fers", "/urls\\1", "/urls\\"):
+            for method in ("GET", "HEAD", "POST", "PUT", "DELETE"):
+                for kind in ("none", "owner", "admin"):
+                    status, body = self.raw(kind, f"{method} {path}", "Content-Length: 0\r\n")
+                    # One segment may be a code that nobody has; a path that is none is refused.
+                    self.assertIn(status, (400, 404, 405), (method, path, kind))
+                    self.assertNotIn(b"short_code", body)
+                    self.assertNotIn(b"username", body)
+        outside = "X-Forwarded-For: 192.0.2.1\r\n"
+        for path in ("/%6detrics", "/metrics%20", "/metrics%2f", "/metrics/", "//metrics", "/./metrics", "/Metrics", "/ready/",
+                     "/read%79", "/x/../metrics", "/metrics;x", "/health/../metrics"):
+            self.assertIn(self.raw("none", f"GET {path}", outside)[0], (400, 404), path)
+        for path in ("/metrics?x", "http://a/metrics", "http://a/metrics?", "/ready?", "http://a/ready"):
+            self.assertEqual(self.raw("none", f"GET {path}", outside)[0], 401, path)
+            self.assertEqual(self.raw("reader", f"GET {path}", outside)[0], 200, path)
+        for path in ("/urls?", "/urls?access_token=" + self.tokens["admin"], "http://a/urls", "http://a/urls?x", "/urls?/health"):
+            self.assertEqual(self.raw("none", f"GET {path}")[0], 401, path)
+            self.assertEqual(self.raw("reader", f"GET {path}")[0], 200, path)
+
+    def test_token_is_of_one_request_only(self):
+        connection = self.one.connect()
+        self.addCleanup(connection.close)
+        for kind, status in (("admin", 200), ("none", 401), ("owner", 200), ("unknown", 401), ("reader", 200), ("none", 401)):
+            token = self.tokens[kind]
+            headers = {"Authorization": f"Bearer {token}"} if token else {}
+            self.assertEqual(self.one.get("/urls", headers=headers, connection=connection).status, status, kind)
+        good, bad = (f"Authorization: Bearer {self.tokens[kind]}\r\n" for kind in ("admin", "unknown"))
+        pipelined = "".join(f"GET /urls HTTP/1.1\r\nHost: a\r\n{field}\r\n" for field in (good, "", bad, good)) + \
+            "GET /urls HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+        statuses = re.findall(rb"^HTTP/1.1 (\d+)", self.one.raw(pipelined.encode()), re.M)
+        self.assertEqual(statuses, [b"200", b"401", b"401", b"200", b"401"])
+
+    def test_two_tokens_are_none(self):
+        good, bad = (f"Authorization: Bearer {self.tokens[kind]}\r\n" for kind in ("admin", "unknown"))
+        for extra in (good + bad, bad + good, good + good, f"Authorization: Bearer {self.tokens['admin']}, Bearer x\r\n",
+                      "Authorization: Basic x\r\n" + good):
+            self.assertIn(self.raw("none", "GET /urls", extra)[0], (400, 401), extra)
+
     def test_lists_show_what_is_theirs(self):
         foreign = self.send("foreign", "POST", "/urls", {"url": "https://example.com/other"}).json
         self.assertEqual(foreign["user_id"], self.other)
