@@ -164,6 +164,14 @@ int ctl_configure(Ctl *ctl) {
         return EXIT_DONE;
 }
 
+int ctl_takes_credentials(Ctl *ctl, bool *ret) {
+        int r = ctl_configure(ctl);
+
+        if (r == EXIT_DONE)
+                *ret = !ctl->options.links.credentials;
+        return r;
+}
+
 const char *ctl_sqlite_path(const Ctl *ctl) {
         const char *url = ctl->options.store.url;
 

@@ -43,6 +43,9 @@ struct Ctl {
 /* Reads the configuration. The functions that return an ExitStatus have said what was wrong. */
 int ctl_configure(Ctl *ctl) _must_check_;
 
+/* Are targets with credentials good ([Links] Credentials=allow)? Reads the configuration before. */
+int ctl_takes_credentials(Ctl *ctl, bool *ret) _must_check_;
+
 /* Configuration, the state folder's owner, host page (CTL_WRITE), store, session, schema. how: of
  * CtlAccess. */
 int ctl_open(Ctl *ctl, unsigned how) _must_check_;

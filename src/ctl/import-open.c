@@ -73,13 +73,19 @@ static int begin_reader(Import *import) {
         const char *type = command_value(&import->ctl->command, "type");
         _cleanup_free_ char *problem = NULL;
         RecordType wanted = type ? record_type(type) : RECORD_NONE;
+        bool credentials;
         int r;
 
         if (type && wanted == RECORD_NONE)
                 return ctl_usage(import->ctl, "--type=%s: users, urls or events", type);
+        r = ctl_takes_credentials(import->ctl, &credentials);
+        if (r != EXIT_DONE)
+                return r;
         r = row_reader_new(import->fd,
                            ends_with(import->path, ".jsonl") || ends_with(import->path, ".ndjson"),
                            &import->reader);
+        if (r == 0 && credentials)
+                row_reader_take_credentials(import->reader);
         if (r == 0)
                 r = row_reader_begin(import->reader, wanted, &problem);
         if (r == -EINVAL) {

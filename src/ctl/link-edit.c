@@ -55,9 +55,14 @@ static int parse_code(Ctl *ctl, Url *url) {
 static int parse_new(Ctl *ctl, Url *url) {
         const char *title = command_value(&ctl->command, "title");
         const char *problem;
+        bool credentials;
         int r;
 
-        r = rules_target(slice_from_string(ctl->command.arguments[0]), &ctl->arena, url, &problem);
+        r = ctl_takes_credentials(ctl, &credentials);
+        if (r != EXIT_DONE)
+                return r;
+        r = rules_target(slice_from_string(ctl->command.arguments[0]), credentials, &ctl->arena,
+                         url, &problem);
         if (r < 0)
                 return ctl_store_failed(ctl, r);
         if (problem)
@@ -123,9 +128,13 @@ static int set_details(Arena *arena, const char *field, Slice value, Slice *ret)
 static int set_target(Ctl *ctl, const char *text, StoreUrlChange *change) {
         const char *problem;
         Url url = {};
+        bool credentials;
         int r;
 
-        r = rules_target(slice_from_string(text), &ctl->arena, &url, &problem);
+        r = ctl_takes_credentials(ctl, &credentials);
+        if (r != EXIT_DONE)
+                return r;
+        r = rules_target(slice_from_string(text), credentials, &ctl->arena, &url, &problem);
         if (r < 0)
                 return ctl_store_failed(ctl, r);
         if (problem)

@@ -175,7 +175,7 @@ static int parse_url_texts(const RecordTexts *row, Arena *arena, Url *ret,
         const char *problem;
         int r;
 
-        r = rules_target(row->texts[FIELD_ORIGINAL_URL], arena, ret, &problem);
+        r = rules_target(row->texts[FIELD_ORIGINAL_URL], row->credentials, arena, ret, &problem);
         if (r < 0)
                 return r;
         if (!problem)

@@ -39,6 +39,7 @@ typedef enum RecordField {
 
 typedef struct RecordTexts {
         Slice texts[N_RECORD_FIELDS]; /* data == NULL: missing, empty or null */
+        bool credentials;             /* are taken in targets */
 } RecordTexts;
 
 typedef struct Record {

@@ -23,6 +23,7 @@ struct RowReader {
         int fd;
         bool json_lines;
         bool ended; /* read(2) met the end */
+        bool credentials;
         RecordType type;
         bool present[N_RECORD_FIELDS];
 
@@ -387,8 +388,12 @@ int row_reader_seek(RowReader *reader, uint64_t offset, uint64_t line) {
         return csv_feed(reader->csv, SLICE("\n"));
 }
 
+void row_reader_take_credentials(RowReader *reader) {
+        reader->credentials = true;
+}
+
 int row_reader_next(RowReader *reader, Arena *arena, int64_t now_sec, ReadRow *ret) {
-        RecordTexts texts = {};
+        RecordTexts texts = {.credentials = reader->credentials};
         int r;
 
         ret->problem = NULL;

@@ -24,6 +24,9 @@ int row_reader_new(int fd, bool json_lines, RowReader **ret) _must_check_;
 RowReader *row_reader_free(RowReader *reader);
 DEFINE_CLEANUP(RowReader, row_reader_free)
 
+/* From now on targets with credentials are good ([Links] Credentials=allow). */
+void row_reader_take_credentials(RowReader *reader);
+
 /* Reads the header line, or looks at the first JSON object. wanted: RECORD_NONE to take what the
  * columns say. -EINVAL: *ret_problem (malloc'ed) says why this file is none; or -errno. */
 int row_reader_begin(RowReader *reader, RecordType wanted, char **ret_problem) _must_check_;

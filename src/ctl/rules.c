@@ -68,7 +68,7 @@ const char *rules_event_type(Slice text, Slice *ret) {
         return check_text(&event_type_rule, text, ret);
 }
 
-int rules_target(Slice text, Arena *arena, Url *ret, const char **ret_problem) {
+int rules_target(Slice text, bool credentials, Arena *arena, Url *ret, const char **ret_problem) {
         Slice target;
         int r = -EINVAL;
 
@@ -78,7 +78,8 @@ int rules_target(Slice text, Arena *arena, Url *ret, const char **ret_problem) {
                 return 0;
         }
         if (target.len <= MODEL_TARGET_MAX)
-                r = target_parse(arena, target, &ret->location);
+                r = credentials ? target_parse_credentials(arena, target, &ret->location)
+                                : target_parse(arena, target, &ret->location);
         if (r == -EINVAL) {
                 *ret_problem = "A valid HTTP or HTTPS URL is required";
                 return 0;

@@ -17,9 +17,10 @@ const char *rules_email(Slice text, Slice *ret);
 const char *rules_title(Slice text, Slice *ret); /* blank: data == NULL */
 const char *rules_event_type(Slice text, Slice *ret);
 
-/* Fills ret->target (borrowed) and ret->location (in the arena). 0, with *ret_problem as above;
- * -ENOMEM. */
-int rules_target(Slice text, Arena *arena, Url *ret, const char **ret_problem) _must_check_;
+/* Fills ret->target (borrowed) and ret->location (in the arena). credentials: those in front of a
+ * host are taken ([Links] Credentials=). 0, with *ret_problem as above; -ENOMEM. */
+int rules_target(Slice text, bool credentials, Arena *arena, Url *ret,
+                 const char **ret_problem) _must_check_;
 
 /* Is the word a route's first segment? No code may be one; tests/lint/ctl.py checks
  * this list against the routes. */

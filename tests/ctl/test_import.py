@@ -232,6 +232,23 @@ class Export(Case):
             self.verify(store=form)
         self.assertFalse([name for name in os.listdir(self.folder) if name.endswith(".part")])
 
+    def test_targets_with_credentials(self):
+        """What the service takes with [Links] Credentials=allow comes out and goes in again; else it does not."""
+        target, allow = "https://user:pass@example.com/", "--set=Links.Credentials=allow"
+        self.init()
+        self.refused("link", "add", target, message="valid HTTP or HTTPS URL")
+        link = self.json("link", "add", target, allow)
+        self.assertEqual(link["original_url"], target)
+        self.refused("link", "edit", str(link["id"]), "--url=" + target, message="valid HTTP or HTTPS URL")
+        self.ctl("link", "edit", str(link["id"]), "--url=" + target + "x", allow)
+        rows = self.run_ctl("export", "urls").stdout
+        self.assertIn((target + "x").encode(), rows)
+        path = self.write("urls.csv", rows)
+        self.init(store="other.db")
+        self.refused("import", path, store="other.db", message="valid HTTP or HTTPS URL")
+        self.ctl("import", path, allow, store="other.db")
+        self.assertEqual(self.run_ctl("export", "urls", store="other.db").stdout, rows)
+
     def test_what_is_no_file_is_written_to(self):
         self.seed()
         expected = self.run_ctl("export", "users").stdout
