@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * The thread looks at the files every few seconds, and at once when told of others. A file that
- * cannot be read leaves the old list in use. What a reader holds is a count in the list itself; the
- * mutex is held for as long as it takes to count, never while a file is read.
+ * The thread looks at the files every few seconds, and at once when told of others. While one is
+ * being written, or cannot be read, the old list stays in use. What a reader holds is a count in
+ * the list itself; the mutex is held for as long as it takes to count, never while a file is read.
  */
 
 #include "work/blocklists.h"
@@ -19,7 +19,8 @@
 #include "work/inbox.h"
 #include "work/thread.h"
 
-#define LOOK_USEC 2000000u /* between two looks at the files */
+#define LOOK_USEC    2000000u /* between two looks at the files */
+#define SETTLE_LOOKS 30u      /* for which a file may go on to change before it is read */
 
 /* What a file looked like when it was read. */
 typedef struct FileMark {
@@ -47,7 +48,8 @@ struct Blocklists {
         BlocklistsState state;
         Inbox *inbox;
         Thread *thread;
-        Files *files; /* the thread's */
+        Files *files;         /* the thread's */
+        unsigned n_unsettled; /* the thread's: looks at which a file had changed, in a row */
 };
 
 /* ---- the files ---- */
@@ -179,6 +181,19 @@ static int load(Blocklists *blocklists, size_t *ret_bad) {
         return r;
 }
 
+/* Is there something to read? What is written in place is short at first: it is left alone until it
+ * is the same as at the last look. told: of other files, which are read at once. */
+static bool is_due(Blocklists *blocklists, bool told) {
+        bool changed = files_changed(blocklists->files);
+
+        if (!told && changed && ++blocklists->n_unsettled < SETTLE_LOOKS)
+                return false;
+        if (!told && blocklists->n_unsettled == 0)
+                return false;
+        blocklists->n_unsettled = 0;
+        return true;
+}
+
 static void blocklists_run(void *userdata) {
         Blocklists *blocklists = userdata;
         size_t bad;
@@ -190,7 +205,7 @@ static void blocklists_run(void *userdata) {
                         files_free(blocklists->files);
                         blocklists->files = LIST_ENTRY(node, Files, node);
                 }
-                if ((files_changed(blocklists->files) || node) && load(blocklists, &bad) < 0)
+                if (is_due(blocklists, node != NULL) && load(blocklists, &bad) < 0)
                         files_forget(blocklists->files, bad);
         }
 }

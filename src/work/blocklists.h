@@ -2,7 +2,8 @@
 #pragma once
 
 /*
- * The blocklist in use, and the thread that reads its files again when they change. Readers take
+ * The blocklist in use, and the thread that reads its files again when they have changed and do so
+ * no more. Readers take
  * the whole list by a reference; what is replaced lives until the last of them lets go.
  */
 

@@ -19,7 +19,8 @@
 #include "basic/clock.h"
 #include "work/blocklists.h"
 
-#define WAIT_USEC (30 * USEC_PER_SEC)
+#define WAIT_USEC  (30 * USEC_PER_SEC)
+#define WRITE_USEC (5 * USEC_PER_SEC) /* two looks and more */
 
 static char folder[64], path[96], other[96];
 
@@ -42,12 +43,18 @@ static int error_of(Blocklists *blocklists) {
         return state.error;
 }
 
+static void pause_for(uint64_t usec) {
+        const struct timespec pause = {.tv_sec = (time_t)(usec / USEC_PER_SEC),
+                                       .tv_nsec = (long)(usec % USEC_PER_SEC * 1000)};
+
+        (void)nanosleep(&pause, NULL);
+}
+
 static void wait_for_error(Blocklists *blocklists, int error) {
-        const struct timespec pause = {.tv_nsec = 10000000};
         uint64_t end = clock_monotonic_usec() + WAIT_USEC;
 
         while (error_of(blocklists) != error && clock_monotonic_usec() < end)
-                (void)nanosleep(&pause, NULL);
+                pause_for(10 * USEC_PER_MSEC);
         assert_int_equal(error_of(blocklists), error);
 }
 
@@ -79,6 +86,49 @@ static void test_failure_that_passes(void **state) {
         blocklists_free(blocklists);
 }
 
+static uint64_t generation_of(Blocklists *blocklists) {
+        BlocklistsState state;
+
+        blocklists_state(blocklists, &state);
+        return state.generation;
+}
+
+/* A list that is written in place used to be taken into use half written. */
+static void test_half_written(void **state) {
+        char *files[] = {path, NULL};
+        uint64_t end, generation;
+        Blocklists *blocklists;
+        FILE *file;
+        size_t bad;
+
+        (void)state;
+        write_file(path, "first.example\nlast.example\n");
+        assert_int_equal(blocklists_new(files, &blocklists, &bad), 0);
+        generation = generation_of(blocklists);
+
+        file = fopen(path, "we");
+        assert_non_null(file);
+        assert_true(fputs("first.example\n", file) >= 0);
+        end = clock_monotonic_usec() + WRITE_USEC;
+        while (clock_monotonic_usec() < end) {
+                assert_true(fputs("# more\n", file) >= 0);
+                assert_int_equal(fflush(file), 0);
+                assert_true(has(blocklists, "http://last.example/"));
+                pause_for(100 * USEC_PER_MSEC);
+        }
+        assert_int_equal(generation_of(blocklists), generation);
+        assert_true(fputs("new.example\n", file) >= 0);
+        assert_int_equal(fclose(file), 0);
+
+        end = clock_monotonic_usec() + WAIT_USEC;
+        while (generation_of(blocklists) == generation && clock_monotonic_usec() < end)
+                pause_for(10 * USEC_PER_MSEC);
+        assert_true(has(blocklists, "http://first.example/"));
+        assert_true(has(blocklists, "http://new.example/"));
+        assert_false(has(blocklists, "http://last.example/"));
+        blocklists_free(blocklists);
+}
+
 static int setup(void **state) {
         (void)state;
         (void)snprintf(folder, sizeof folder, "/tmp/blocklists-test-XXXXXX");
@@ -99,6 +149,7 @@ static int teardown(void **state) {
 int main(void) {
         static const struct CMUnitTest tests[] = {
                         cmocka_unit_test(test_failure_that_passes),
+                        cmocka_unit_test(test_half_written),
         };
 
         return cmocka_run_group_tests(tests, setup, teardown);
