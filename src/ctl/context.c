@@ -260,6 +260,13 @@ static void hook_committing(void *userdata, const Slice *codes, size_t n_codes) 
         host_writer_committing(ctl->slot, 0, codes, n_codes);
 }
 
+static void hook_making(void *userdata, const Slice *codes, size_t n_codes) {
+        Ctl *ctl = userdata;
+
+        (void)host_page_check(ctl->page);
+        host_writer_making(ctl->slot, 0, codes, n_codes);
+}
+
 static void hook_committed(void *userdata) {
         Ctl *ctl = userdata;
 
@@ -278,6 +285,7 @@ const StoreHooks *ctl_hooks(Ctl *ctl) {
                         .leave = hook_leave,
                         .n_waiting = hook_n_waiting,
                         .committing = hook_committing,
+                        .making = hook_making,
                         .committed = hook_committed,
         };
         return &hooks;

@@ -26,10 +26,12 @@ static int32_t age_max(const Front *front, int64_t link_id, uint64_t now_usec) {
         return (int32_t)(CACHE_TICKS * (link_id ? FRONT_ENTRY_SEC : FRONT_ABSENT_SEC));
 }
 
+/* A link that was made meanwhile has another code: only where there was none may be one now. */
 static bool is_unchanged(const Front *front, const CacheHit *hit) {
         HostMark mark = {hit->mark.generation, hit->mark.epoch};
 
-        return host_page_fresh(front->page, hit->counter, mark);
+        return hit->link_id ? host_page_unedited(front->page, hit->counter, mark)
+                            : host_page_fresh(front->page, hit->counter, mark);
 }
 
 /* Entries outlive their time while the store cannot be asked. */

@@ -36,6 +36,7 @@ struct HostPlace {
 typedef struct HostBracket {
         bool open;
         bool all;
+        bool made;  /* they are only made */
         unsigned n; /* counters[], or PAGE_NAMES_MAX + 1: the bits of many */
         uint16_t counters[PAGE_NAMES_MAX];
         uint64_t *many; /* a bit per counter, made when first needed, or NULL */
@@ -89,8 +90,8 @@ static inline size_t slot_lock_offset(unsigned index) {
 /* page.c: maps the page that is at the path now, if it is another one, and claims the slots again
  * there. Takes HostPage.lock. */
 void page_refresh(HostPage *page);
-/* Adds one in this page and in the older ones. */
-void page_touch(HostMap *map, uint32_t counter);
+/* Adds PAGE_CHANGED or PAGE_MADE in this page and in the older ones. */
+void page_touch(HostMap *map, uint32_t counter, uint64_t step);
 void page_touch_all(HostMap *map);
 
 /* slots.c, under HostPage.lock: claims the slots that have no place in the newest page. */

@@ -28,6 +28,10 @@
 #define PAGE_DIRECTORY HOST_DIRECTORY_SIZE
 #define PAGE_GATE_KIND \
  (1u << 16 | (uint32_t)sizeof(pthread_mutex_t)) /* a robust mutex that inherits */
+/* A counter moves by these. What was made counts in the upper bits, so that a process of a version
+ * that adds one for everything is understood, and understands. */
+#define PAGE_CHANGED    UINT64_C(1)
+#define PAGE_MADE       (UINT64_C(1) << 48)
 #define PAGE_NAME_WORDS (HOST_NAME_SIZE / 8u)
 #define PAGE_DIR_WORDS  (PAGE_DIRECTORY / 8u)
 

@@ -37,14 +37,14 @@ static void move_time(uint64_t *usec, uint64_t now) {
                         return;
 }
 
-void page_touch(HostMap *map, uint32_t counter) {
+void page_touch(HostMap *map, uint32_t counter, uint64_t step) {
         uint64_t now = host_boottime_usec();
 
         for (; map; map = map->older) {
                 PageCounter *c = &map->page->counters[counter % HOST_COUNTERS];
 
                 move_time(&c->moved_usec, now);
-                (void)__atomic_add_fetch(&c->value, 1, __ATOMIC_SEQ_CST);
+                (void)__atomic_add_fetch(&c->value, step, __ATOMIC_SEQ_CST);
         }
 }
 
@@ -192,8 +192,18 @@ bool host_page_fresh(const HostPage *page, uint32_t counter, HostMark mark) {
         return now.generation == mark.generation && now.epoch == mark.epoch;
 }
 
+bool host_page_unedited(const HostPage *page, uint32_t counter, HostMark mark) {
+        HostMark now = host_page_mark(page, counter);
+
+        return (now.generation ^ mark.generation) % PAGE_MADE == 0 && now.epoch == mark.epoch;
+}
+
 void host_page_touch(HostPage *page, uint32_t counter) {
-        page_touch(page_map(page), counter);
+        page_touch(page_map(page), counter, PAGE_CHANGED);
+}
+
+void host_page_touch_made(HostPage *page, uint32_t counter) {
+        page_touch(page_map(page), counter, PAGE_MADE);
 }
 
 uint64_t host_page_touched_usec(const HostPage *page, uint32_t counter) {

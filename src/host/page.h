@@ -25,7 +25,11 @@
 typedef struct HostPage HostPage;
 typedef struct HostSlot HostSlot; /* one process' place in the page */
 
-/* What a cache fill notes before it begins to read, and a hit compares. */
+/*
+ * What a cache fill notes before it begins to read, and a hit compares. Of the generation, the
+ * upper bits count links that were made: what is known of a link that is there is as true as
+ * before.
+ */
 typedef struct HostMark {
         uint64_t generation; /* of the code's counter */
         uint64_t epoch;      /* of the page */
@@ -46,12 +50,16 @@ void host_page_prefetch(const HostPage *page, uint32_t counter);
 
 HostMark host_page_mark(const HostPage *page, uint32_t counter);
 bool host_page_fresh(const HostPage *page, uint32_t counter, HostMark mark);
+/* For an entry that holds a link: the same, but for links that were made meanwhile. */
+bool host_page_unedited(const HostPage *page, uint32_t counter, HostMark mark);
 
 /* All generations at once (HOST_COUNTERS of them); returns the epoch. For a fill of everything. */
 uint64_t host_page_copy_marks(const HostPage *page, uint64_t *ret_generations);
 
 /* Adds one to the counter and notes the time (CLOCK_BOOTTIME usec: nobody can set that clock). */
 void host_page_touch(HostPage *page, uint32_t counter);
+/* The same when a link was made, whose code the store has never had. */
+void host_page_touch_made(HostPage *page, uint32_t counter);
 /* When it last moved, or the epoch did, or the page was made: the latest of these. Load the mark
  * before asking. */
 uint64_t host_page_touched_usec(const HostPage *page, uint32_t counter);
@@ -127,6 +135,8 @@ void host_page_slots(HostPage *page, HostSlotInfo *ret);
  * one to just the counters of codes, if there were any). A second one before committed() makes it
  * "all". */
 void host_writer_committing(HostSlot *slot, unsigned writer, const Slice *codes, size_t n);
+/* The same for links that are made. (A crash counts as a change of all that were named.) */
+void host_writer_making(HostSlot *slot, unsigned writer, const Slice *codes, size_t n);
 /* Adds one to each named counter and clears the names. */
 void host_writer_committed(HostSlot *slot, unsigned writer);
 

@@ -101,7 +101,8 @@ static void name_many(HostBracket *b, const Slice *codes, size_t n) {
         }
 }
 
-static void open_bracket(HostBracket *b, const Slice *codes, size_t n) {
+static void open_bracket(HostBracket *b, const Slice *codes, size_t n, bool made) {
+        b->made = made && !b->open;
         if (b->open || !codes) {
                 b->all = true;
         } else if (n > PAGE_NAMES_MAX) {
@@ -122,33 +123,43 @@ static void write_names(PageNames *names, const HostBracket *b) {
         __atomic_store_n(&names->n, all ? PAGE_NAMES_ALL : b->n, __ATOMIC_SEQ_CST);
 }
 
-static void touch_many(HostMap *map, uint64_t *many) {
+static void touch_many(HostMap *map, uint64_t *many, uint64_t step) {
         for (uint32_t i = 0; i < HOST_COUNTERS / 64; i++)
                 while (many[i] != 0) {
-                        page_touch(map, i * 64 + (uint32_t)__builtin_ctzll(many[i]));
+                        page_touch(map, i * 64 + (uint32_t)__builtin_ctzll(many[i]), step);
                         many[i] &= many[i] - 1;
                 }
 }
 
 static void touch_bracket(HostMap *map, HostBracket *b) {
+        uint64_t step = b->made ? PAGE_MADE : PAGE_CHANGED;
+
         if (b->all)
                 page_touch_all(map);
         else
                 for (unsigned i = 0; b->n <= PAGE_NAMES_MAX && i < b->n; i++)
-                        page_touch(map, b->counters[i]);
+                        page_touch(map, b->counters[i], step);
         if (b->many)
-                touch_many(map, b->many);
+                touch_many(map, b->many, step);
         b->open = b->all = false;
         b->n = 0;
 }
 
-void host_writer_committing(HostSlot *slot, unsigned writer, const Slice *codes, size_t n) {
+static void committing(HostSlot *slot, unsigned writer, const Slice *codes, size_t n, bool made) {
         CHECK(writer < HOST_WRITERS);
         page_refresh(slot->page);
         host_lock(&slot->page->lock);
-        open_bracket(&slot->brackets[writer], codes, n);
+        open_bracket(&slot->brackets[writer], codes, n, made);
         write_names(&slot_place(slot)->slot->names[writer], &slot->brackets[writer]);
         host_unlock(&slot->page->lock);
+}
+
+void host_writer_committing(HostSlot *slot, unsigned writer, const Slice *codes, size_t n) {
+        committing(slot, writer, codes, n, false);
+}
+
+void host_writer_making(HostSlot *slot, unsigned writer, const Slice *codes, size_t n) {
+        committing(slot, writer, codes, n, true);
 }
 
 void host_writer_committed(HostSlot *slot, unsigned writer) {

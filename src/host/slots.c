@@ -103,7 +103,7 @@ static void take_over(const HostPage *page, PageSlot *s) {
                 if (n > PAGE_NAMES_MAX)
                         page_touch_all(page->map);
                 for (uint32_t j = 0; n <= PAGE_NAMES_MAX && j < n; j++)
-                        page_touch(page->map, names->counters[j]);
+                        page_touch(page->map, names->counters[j], PAGE_CHANGED);
                 __atomic_store_n(&names->n, 0, __ATOMIC_SEQ_CST);
         }
         __atomic_store_n(&s->waiting, 0, __ATOMIC_SEQ_CST);

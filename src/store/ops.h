@@ -119,7 +119,8 @@ typedef struct StoreOps {
 
         /* NULL: the driver cannot watch. Outside of the breaker. */
         int (*watch)(StoreSession *session, uint64_t timeout_usec,
-                     void (*changed)(void *userdata, Slice code), void *userdata, bool *ret_began);
+                     void (*changed)(void *userdata, Slice code, bool made), void *userdata,
+                     bool *ret_began);
 } StoreOps;
 
 struct Store {
@@ -231,6 +232,7 @@ void store_hook_waiting(StoreSession *session, int delta);
 unsigned store_hook_n_waiting(const StoreSession *session);
 /* n == 0 with codes != NULL: no redirect changes, nothing is called. */
 void store_hook_committing(StoreSession *session, const Slice *codes, size_t n);
+void store_hook_making(StoreSession *session, const Slice *codes, size_t n);
 void store_hook_committed(StoreSession *session, const Slice *codes, size_t n);
 
 /* ---- batches of clicks, the same rules for every driver ---- */

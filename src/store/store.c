@@ -77,6 +77,13 @@ void store_hook_committing(StoreSession *session, const Slice *codes, size_t n) 
                 session->hooks.committing(session->hooks.userdata, codes, n);
 }
 
+void store_hook_making(StoreSession *session, const Slice *codes, size_t n) {
+        if (n > 0 && codes && session->hooks.making)
+                session->hooks.making(session->hooks.userdata, codes, n);
+        else
+                store_hook_committing(session, codes, n);
+}
+
 void store_hook_committed(StoreSession *session, const Slice *codes, size_t n) {
         if ((n > 0 || !codes) && session->hooks.committed)
                 session->hooks.committed(session->hooks.userdata);
@@ -452,10 +459,9 @@ bool store_can_watch(const Store *store) {
 
 StoreSight store_sight(const Store *store, uint64_t now_usec) {
         StoreSight sight = (StoreSight)atomic_load_explicit(&store->sight, memory_order_relaxed);
+        uint64_t seen_usec = atomic_load_explicit(&store->seen_usec, memory_order_relaxed);
 
-        if (sight == STORE_SIGHT_ALL &&
-            UNLIKELY(now_usec > atomic_load_explicit(&store->seen_usec, memory_order_relaxed) +
-                                                STORE_SIGHT_USEC))
+        if (sight == STORE_SIGHT_ALL && UNLIKELY(now_usec > seen_usec + STORE_SIGHT_USEC))
                 return STORE_SIGHT_LOST;
         return sight;
 }
@@ -487,7 +493,8 @@ int store_probe(StoreSession *session) {
 }
 
 int store_watch(StoreSession *session, uint64_t timeout_usec,
-                void (*changed)(void *userdata, Slice code), void *userdata, bool *ret_began) {
+                void (*changed)(void *userdata, Slice code, bool made), void *userdata,
+                bool *ret_began) {
         CHECK(store_can_watch(session->store));
         return session->store->ops->watch(session, timeout_usec, changed, userdata, ret_began);
 }

@@ -48,8 +48,8 @@ typedef struct StoreSession StoreSession;
 /*
  * What the host page (host/) needs to know of a change, see design: coherence. Called on the
  * session's thread, each may be NULL. Order of one changing transaction: waiting(+1),
- * enter(), BEGIN IMMEDIATE, ..., committing(), COMMIT, committed(), leave(), waiting(-1).
- * committed() is called whatever COMMIT answered, and only when committing() was.
+ * enter(), BEGIN IMMEDIATE, ..., committing() or making(), COMMIT, committed(), leave(),
+ * waiting(-1). committed() is called whatever COMMIT answered, and only when one of these was.
  */
 typedef struct StoreHooks {
         void *userdata;
@@ -64,6 +64,9 @@ typedef struct StoreHooks {
         void (*leave)(void *userdata, void *pass);
         /* The redirects of these codes change with the next COMMIT. codes == NULL: any may. */
         void (*committing)(void *userdata, const Slice *codes, size_t n_codes);
+        /* With the next COMMIT there are links of these codes, which the store has never had.
+         * NULL: committing() is called. */
+        void (*making)(void *userdata, const Slice *codes, size_t n_codes);
         void (*committed)(void *userdata);
 } StoreHooks;
 

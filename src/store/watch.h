@@ -40,7 +40,8 @@ int store_probe(StoreSession *session) _must_check_;
  * lost, begins to listen and sets *ret_began: what changed before that was not heard of. Each call
  * asks the server for a sign of life within the session's deadline, then waits up to timeout_usec
  * and calls changed() for each change that was committed; code.data == NULL: any link may have
- * changed. 0, -EHOSTDOWN, -ETIMEDOUT or -ENOMEM. The breaker has no part in it. */
+ * changed; made: there was none of this code before. 0, -EHOSTDOWN, -ETIMEDOUT or -ENOMEM. The
+ * breaker has no part in it. */
 int store_watch(StoreSession *session, uint64_t timeout_usec,
-                void (*changed)(void *userdata, Slice code), void *userdata,
+                void (*changed)(void *userdata, Slice code, bool made), void *userdata,
                 bool *ret_began) _must_check_;

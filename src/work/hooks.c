@@ -34,6 +34,12 @@ static void on_committing(void *userdata, const Slice *codes, size_t n_codes) {
         host_writer_committing(writer->slot, writer->index, codes, n_codes);
 }
 
+static void on_making(void *userdata, const Slice *codes, size_t n_codes) {
+        HostWriter *writer = userdata;
+
+        host_writer_making(writer->slot, writer->index, codes, n_codes);
+}
+
 static void on_committed(void *userdata) {
         HostWriter *writer = userdata;
 
@@ -48,6 +54,7 @@ StoreHooks host_writer_hooks(HostWriter *writer) {
                         .waiting = on_waiting,
                         .n_waiting = on_n_waiting,
                         .committing = on_committing,
+                        .making = on_making,
                         .committed = on_committed,
         };
 }

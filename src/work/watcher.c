@@ -49,13 +49,15 @@ struct Watcher {
         atomic_uint_fast64_t n_changes, n_losses;
 };
 
-static void on_changed(void *userdata, Slice code) {
+static void on_changed(void *userdata, Slice code, bool made) {
         Watcher *watcher = userdata;
 
-        if (code.data)
-                host_page_touch(watcher->page, host_counter(code));
-        else
+        if (!code.data)
                 host_page_touch_all(watcher->page);
+        else if (made)
+                host_page_touch_made(watcher->page, host_counter(code));
+        else
+                host_page_touch(watcher->page, host_counter(code));
         atomic_fetch_add_explicit(&watcher->n_changes, 1, memory_order_relaxed);
 }
 

@@ -30,8 +30,8 @@ static unsigned on_n_waiting(void *userdata) {
         return ((const Diary *)userdata)->n_waiting;
 }
 
-static void on_committing(void *userdata, const Slice *codes, size_t n_codes) {
-        diary_add(userdata, "C(", 2);
+static void add_codes(void *userdata, const char *word, const Slice *codes, size_t n_codes) {
+        diary_add(userdata, word, 2);
         if (!codes)
                 diary_add(userdata, "*", 1);
         for (size_t i = 0; i < n_codes; i++) {
@@ -40,6 +40,14 @@ static void on_committing(void *userdata, const Slice *codes, size_t n_codes) {
                 diary_add(userdata, codes[i].data, codes[i].len);
         }
         diary_add(userdata, ") ", 2);
+}
+
+static void on_committing(void *userdata, const Slice *codes, size_t n_codes) {
+        add_codes(userdata, "C(", codes, n_codes);
+}
+
+static void on_making(void *userdata, const Slice *codes, size_t n_codes) {
+        add_codes(userdata, "M(", codes, n_codes);
 }
 
 static void on_committed(void *userdata) {
@@ -62,6 +70,7 @@ StoreSession *fixture_session(Fixture *f, bool with_hooks) {
                                   .waiting = on_waiting,
                                   .n_waiting = on_n_waiting,
                                   .committing = on_committing,
+                                  .making = on_making,
                                   .committed = on_committed};
         StoreSession *session = NULL;
 

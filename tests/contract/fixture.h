@@ -22,7 +22,8 @@
 #define FAR_USEC      (20 * 1000000ULL) /* a deadline that no test reaches */
 #define MAX_REDIRECTS 16u
 
-/* What the hooks were called with, in order: "w+ C(a,b) c w- ". */
+/* What the hooks were called with, in order: "w+ C(a,b) c w- ", or M(a,b) of links that are made.
+ */
 typedef struct Diary {
         char text[512];
         unsigned n_waiting; /* what n_waiting() answers */

@@ -94,7 +94,7 @@ static void test_urls(void **state) {
 
         make_url(f, "old", 0);
         assert_int_equal(store_urls_import(f->session, rows, ELEMENTSOF(rows), false), 0);
-        assert_diary(f, "C(a,b,d,g) c ");
+        assert_diary(f, "M(a,b,d,g) c ");
         assert_int_equal(rows[0].result, STORE_OK);
         assert_int_equal(rows[1].result, STORE_OK);
         assert_int_equal(rows[2].result, STORE_CODE_TAKEN);

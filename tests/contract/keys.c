@@ -124,7 +124,7 @@ static void test_url(void **state) {
         assert_not_kept(f, &once); /* what was refused is not remembered */
         diary_clear(f);
         assert_int_equal(create_url(f, "abc", 0, &once.key, &url), 0);
-        assert_diary(f, "w+ C(abc) c w- ");
+        assert_diary(f, "w+ M(abc) c w- ");
         assert_slice(get_url(f, url.id).code, "abc");
         assert_int_equal(create_url(f, "abd", 0, &once.key, &url), STORE_KEY_USED);
         assert_diary(f, "w+ w- ");

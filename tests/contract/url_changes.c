@@ -174,7 +174,7 @@ static void test_create_tells_its_code(void **state) {
         Url made;
 
         assert_int_equal(store_url_create(f->session, &url, S("{}"), &made), 0);
-        assert_diary(f, "w+ C(new1) c w- ");
+        assert_diary(f, "w+ M(new1) c w- ");
         assert_int_equal(store_url_create(f->session, &url, S("{}"), &made), STORE_CODE_TAKEN);
         assert_diary(f, "w+ w- ");
 }

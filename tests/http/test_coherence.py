@@ -3,6 +3,7 @@
 """Two instances on one store and one host page: an edit is seen everywhere before it has answered,
 a visit is in the next read, whichever instance served it."""
 
+import itertools
 import os
 import random
 import sys
@@ -12,6 +13,16 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import harness
+
+
+def counter(code):
+    """Of the host page, as src/basic/hash.c has it."""
+    value = 0xCBF29CE484222325
+    for byte in code.encode():
+        value = (value ^ byte) * 0x100000001B3 % 2**64
+    for factor in (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53):
+        value = (value ^ value >> 33) * factor % 2**64
+    return (value ^ value >> 33) & 0xFFFF
 
 
 class Coherence(unittest.TestCase):
@@ -43,6 +54,33 @@ class Coherence(unittest.TestCase):
         self.service.ctl("import", path)
         for instance in (self.one, self.two):
             self.assertEqual(instance.get("/" + code).headers["Location"], "https://example.com/new")
+
+    def test_a_creation_leaves_the_links_of_its_counter(self):
+        """Codes share counters. What is made ends what is remembered of unknown codes, not the links that are
+        cached: they need not be read again, and are served when that is not possible."""
+        url = self.one.create("https://example.com/there")
+        path, both = "/" + url["short_code"], (self.one, self.two)
+        shared = counter(url["short_code"])
+        made, never = itertools.islice((c for c in map("m{}".format, itertools.count()) if counter(c) == shared), 2)
+        for instance in both:
+            harness.wait_for(lambda i=instance: i.get(path).headers["X-Cache"] == "HIT", 5, "a hit")
+            for code in (made, never):
+                self.assertEqual(instance.get("/" + code).status, 404)
+        lookups = [i.metric("shortener_resolver_lookups_total ") for i in both]
+        rows = os.path.join(self.service.folder, "shared.csv")
+        with open(rows, "w") as file:
+            file.write(f"short_code,original_url\n{made},https://example.com/made\n")
+        with self.one.hears_more(), self.two.hears_more():
+            self.service.ctl("import", rows)
+        with harness.held(self.service):
+            for instance in both:
+                answer = instance.get(path)
+                self.assertEqual((answer.status, answer.headers.get("X-Cache")), (302, "HIT"))
+        for instance, before in zip(both, lookups):
+            self.assertEqual(instance.metric("shortener_resolver_lookups_total "), before)
+            harness.wait_for(lambda i=instance: i.get("/ready").status == 200, 10, "the store to be back")
+            self.assertEqual(instance.get("/" + made).headers["Location"], "https://example.com/made")
+            self.assertEqual(instance.get("/" + never).status, 404)
 
     def test_edit_and_delete_are_seen_at_once(self):
         for i in range(100):

@@ -7,6 +7,9 @@
  * version is due once its writer was answered or, its writer having died after the COMMIT, once a
  * sweep that began after the death has ended.
  *
+ * The link may be there from the start, or be made by the first COMMIT: that moves only what entries
+ * look at that say that there is none. It is never made twice: a code that was given is not given again.
+ *
  * What is left out, and why nothing is lost by it: an instance is here either a reader or a writer
  * (one that is both has less freedom: its parts move to a new page together); a reader does not hit
  * its cache while a fill is under way (such a hit is one that came before the fill); several links
@@ -35,6 +38,7 @@
 /* ---- the store, and what the promise is about ---- */
 
 byte row; /* the committed version of the link */
+bool absent; /* there is none yet */
 byte due;
 byte unanswered[N_WRITERS]; /* committed, its writer not yet answered; 0: nothing */
 
@@ -52,6 +56,7 @@ inline settle(w) {
 
 typedef Page {
         byte counter;
+        byte made; /* the upper bits of the counter */
         byte epoch;
         byte named[N_WRITERS]; /* 0: nothing; NAMED: the counter; NAMED_ALL: the epoch */
         bool table;            /* somebody has the table lock */
@@ -61,9 +66,10 @@ byte path;             /* the page that the file's name leads to */
 bool alive[N_WRITERS]; /* has its slot's lock, in each page that it has come to */
 
 /* A process has the pages 0 to newest, and touches all of them. */
-inline touch_page(p, what) {
+inline touch_page(p, what, is_made) {
         if
-        :: what == NAMED -> page[p].counter++
+        :: what == NAMED && is_made -> page[p].made++
+        :: what == NAMED && !is_made -> page[p].counter++
         :: what == NAMED_ALL -> page[p].epoch++
         fi
 }
@@ -73,28 +79,35 @@ inline touch_page(p, what) {
 byte reader_newest;
 
 /* Where a miss finds the link. */
-inline fill_read(ret) {
-        ret = row
+inline fill_read(ret, ret_gone) {
+        d_step { ret = row; ret_gone = absent }
 }
 
-active proctype reader() {
-        byte value, counter, epoch; /* the entry */
+#ifdef FAULT_GONE_STAYS
+# define LOOKS_AT_MADE false
+#else
+# define LOOKS_AT_MADE gone
+#endif
+
+proctype reader() {
+        byte value, counter, made, epoch; /* the entry */
+        bool gone;
         byte m;
 
 fill:   m = reader_newest;
 #ifdef FAULT_MARK_LATE
-        fill_read(value);
+        fill_read(value, gone);
 #endif
-        counter = page[m].counter;
+        d_step { counter = page[m].counter; made = page[m].made } /* one word */
         epoch = page[m].epoch;
 #ifndef FAULT_MARK_LATE
-        fill_read(value);
+        fill_read(value, gone);
 #endif
         m = 0;
 end:    do
         :: d_step { m = due + 1 + 16 * reader_newest } /* the visit's first byte was sent */
            if
-           :: page[m / 16].counter == counter ->
+           :: page[m / 16].counter == counter && (!LOOKS_AT_MADE || page[m / 16].made == made) ->
                 if
                 :: page[m / 16].epoch == epoch -> assert(value + 1 >= m % 16)
                 :: else -> goto fill
@@ -140,6 +153,7 @@ inline refresh(w) {
 
 proctype writer(byte w, n) {
         byte what, newest, place;
+        bool is_made;
 
         do
         :: n > 0 ->
@@ -152,10 +166,10 @@ proctype writer(byte w, n) {
                 page[place].named[w] = what;
 #endif
 #ifdef FAULT_TOUCH_EARLY
-                touch_page(place, what);
+                touch_page(place, what, absent);
 #endif
                 may_die(w);
-                d_step { row++; unanswered[w] = row } /* COMMIT */
+                d_step { is_made = absent; absent = false; row++; unanswered[w] = row } /* COMMIT */
                 may_die(w);
 #ifdef FAULT_ANSWER_EARLY
                 settle(w);
@@ -169,12 +183,12 @@ proctype writer(byte w, n) {
                 may_die(w);
 #endif
 #ifndef FAULT_TOUCH_EARLY
-                touch_page(newest, what);
+                touch_page(newest, what, is_made);
 # ifdef REPLACE
                 may_die(w);
 #  ifndef FAULT_TOUCH_NEWEST
                 if
-                :: newest != 0 -> touch_page(0, what)
+                :: newest != 0 -> touch_page(0, what, is_made)
                 :: else
                 fi;
                 may_die(w);
@@ -185,11 +199,12 @@ proctype writer(byte w, n) {
                 may_die(w);
                 settle(w);
                 what = 0;
+                is_made = false;
                 n--
         :: else -> break
         od;
 dead:   skip;
-        d_step { n = 0; what = 0; newest = 0; place = 0 }
+        d_step { n = 0; what = 0; is_made = false; newest = 0; place = 0 }
 }
 
 /* ---- sweeps ---- */
@@ -210,11 +225,11 @@ inline finish_dead(p) {
                 page[p].named[w] = 0;
                 sweeper_may_die();
 #endif
-                touch_page(newest, what);
+                touch_page(newest, what, false);
                 sweeper_may_die();
 #ifdef REPLACE
                 if
-                :: newest != 0 -> touch_page(0, what)
+                :: newest != 0 -> touch_page(0, what, false)
                 :: else
                 fi;
                 sweeper_may_die();
@@ -264,6 +279,11 @@ active proctype remover() {
 
 init {
         atomic {
+                if
+                :: absent = true
+                :: skip
+                fi;
+                run reader();
 #ifdef REPLACE
 # ifndef FAULT_SAME_EPOCH
                 page[1].epoch = 100; /* random in truth: what the first one never has */

@@ -140,6 +140,14 @@ int fake_end_write(StoreSession *session, int result, const Slice *codes, size_t
         return result;
 }
 
+int fake_end_making(StoreSession *session, int result, const Slice *codes, size_t n) {
+        if (result == 0) {
+                store_hook_making(session, codes, n);
+                store_hook_committed(session, codes, n);
+        }
+        return fake_end_write(session, result, &SLICE_NONE, 0);
+}
+
 int fake_begin_import(StoreSession *session, FakeData **ret) {
         FakeData *data;
         int r;
@@ -167,7 +175,7 @@ int fake_end_import(StoreSession *session, FakeData *draft, int result, const Sl
         place = fake_session(session)->draft ? &fake_session(session)->draft
                                              : &fake_of(session)->data;
         if (!fake_session(session)->draft)
-                store_hook_committing(session, codes, n);
+                store_hook_making(session, codes, n);
         (void)fake_data_free(*place);
         *place = draft;
         if (!fake_session(session)->draft)

@@ -102,7 +102,7 @@ int fake_end_once(StoreSession *session, FakeData *data, const StoreKey *key, in
                 }
                 (void)fake_data_free(data);
         }
-        return fake_end_write(session, result, codes, n);
+        return fake_end_making(session, result, codes, n);
 }
 
 int fake_keys_tidy(StoreSession *session, int64_t now_sec, bool *ret_more _unused_) {

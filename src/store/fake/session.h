@@ -34,10 +34,12 @@ void fake_end_read(StoreSession *session);
 int fake_begin_write(StoreSession *session, FakeData **ret) _must_check_;
 /* result == 0 is the commit: the redirects of these codes change. Returns result. */
 int fake_end_write(StoreSession *session, int result, const Slice *codes, size_t n);
+/* Of a transaction that has made the links of these codes, and changed none. */
+int fake_end_making(StoreSession *session, int result, const Slice *codes, size_t n);
 
 /* As fake_begin_write(), and STORE_KEY_USED, which has ended. key may be NULL. */
 int fake_begin_once(StoreSession *session, const StoreKey *key, FakeData **ret) _must_check_;
-/* As fake_end_write(), and keeps the key with row. */
+/* As fake_end_making(), and keeps the key with row. */
 int fake_end_once(StoreSession *session, FakeData *data, const StoreKey *key, int result,
                   const void *row, const Slice *codes, size_t n);
 

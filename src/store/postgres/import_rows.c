@@ -362,5 +362,5 @@ int pg_urls_import(StoreSession *session, StoreUrlRow *rows, size_t n, bool with
         for (size_t i = 0; i < n && r == 0; i++)
                 if (rows[i].result == STORE_OK)
                         codes[n_codes++] = rows[i].url.code;
-        return pg_end_write(s, r, codes, n_codes);
+        return pg_end_making(s, r, codes, n_codes);
 }

@@ -270,6 +270,8 @@ int pg_begin_write(PgSession *s, PgWriter writer) _must_check_;
  * codes change; codes == NULL: any may; &SLICE_NONE, 0: none does. Returns result or the commit's
  * failure. */
 int pg_end_write(PgSession *s, int result, const Slice *codes, size_t n) _must_check_;
+/* Of a transaction that has made the links of these codes, and changed none. */
+int pg_end_making(PgSession *s, int result, const Slice *codes, size_t n) _must_check_;
 /* Ends whatever transaction is open; keeps the session's error text. */
 void pg_rollback(PgSession *s);
 /* A verb lost a race that a second look decides: rolls back and begins again. */
@@ -444,4 +446,5 @@ int pg_audit(StoreSession *session, Arena *arena, StoreAudit *ret);
 
 int pg_events_tidy(StoreSession *session, int64_t before_sec, bool *ret_more);
 int pg_watch(StoreSession *session, uint64_t timeout_usec,
-             void (*changed)(void *userdata, Slice code), void *userdata, bool *ret_began);
+             void (*changed)(void *userdata, Slice code, bool made), void *userdata,
+             bool *ret_began);

@@ -91,13 +91,16 @@ static int distrust(PgSession *s, const char *outcome, int result) {
         return result;
 }
 
-static int commit(PgSession *s, const Slice *codes, size_t n) {
+static int commit(PgSession *s, const Slice *codes, size_t n, bool made) {
         _cleanup_(pg_clear_p) PGresult *result = NULL;
         int r;
 
         if (pg_is_passed(s))
                 return distrust(s, "nothing was changed", -EBUSY);
-        store_hook_committing(&s->session, codes, n);
+        if (made)
+                store_hook_making(&s->session, codes, n);
+        else
+                store_hook_committing(&s->session, codes, n);
         s->committing = true;
         r = pg_run(s, STMT_NONE, "COMMIT", NULL, &result);
         s->committing = false;
@@ -111,17 +114,25 @@ static int commit(PgSession *s, const Slice *codes, size_t n) {
         return r;
 }
 
-int pg_end_write(PgSession *s, int result, const Slice *codes, size_t n) {
+static int end_write(PgSession *s, int result, const Slice *codes, size_t n, bool made) {
         if (s->in_load) {
                 s->load_failed = s->load_failed || result < 0;
                 return result;
         }
         if (result == 0 && s->transaction == TRANSACTION_OPEN)
-                result = commit(s, codes, n);
+                result = commit(s, codes, n, made);
         pg_rollback(s);
         if (s->writer == WRITER_CLIENT)
                 store_hook_waiting(&s->session, -1);
         return result;
+}
+
+int pg_end_write(PgSession *s, int result, const Slice *codes, size_t n) {
+        return end_write(s, result, codes, n, false);
+}
+
+int pg_end_making(PgSession *s, int result, const Slice *codes, size_t n) {
+        return end_write(s, result, codes, n, true);
 }
 
 int pg_count(PgSession *s, const StoreTotals *change) {

@@ -128,7 +128,7 @@ int pg_url_create(StoreSession *session, const StoreUrlNew *new, const StoreKey 
         r = pg_begin_write(s, WRITER_CLIENT);
         if (r < 0)
                 return r;
-        r = pg_end_write(s, create(s, new, key, &row), &new->url->code, 1);
+        r = pg_end_making(s, create(s, new, key, &row), &new->url->code, 1);
         if (r == 0)
                 *ret = row;
         return r;

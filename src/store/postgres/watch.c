@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 
-/* Waiting for changes that others make, by LISTEN; see the trigger on urls in the schema. */
+/* Waiting for changes that others make, by LISTEN; see the triggers on urls in the schema. */
 
 #include <errno.h>
 #include <poll.h>
@@ -8,13 +8,17 @@
 #include "basic/clock.h"
 #include "store/postgres/session.h"
 
-static void deliver(PgSession *s, void (*changed)(void *userdata, Slice code), void *userdata) {
+#define MADE "url_created" /* the channel */
+
+static void deliver(PgSession *s, void (*changed)(void *userdata, Slice code, bool made),
+                    void *userdata) {
         PGnotify *notify;
 
         while ((notify = PQnotifies(s->db))) {
                 Slice code = slice_from_string(notify->extra);
 
-                changed(userdata, code.len > 0 ? code : SLICE_NONE);
+                changed(userdata, code.len > 0 ? code : SLICE_NONE,
+                        strcmp(notify->relname, MADE) == 0);
                 PQfreemem(notify);
         }
 }
@@ -27,7 +31,9 @@ static int listen_or_ping(PgSession *s, bool *ret_began) {
                 return r;
         if (s->listening)
                 return pg_run(s, STMT_PING, "SELECT 1", NULL, NULL);
-        r = pg_run(s, STMT_NONE, "LISTEN url_changed", NULL, NULL);
+        r = pg_run(s, STMT_NONE, "LISTEN " MADE, NULL, NULL);
+        if (r == 0)
+                r = pg_run(s, STMT_NONE, "LISTEN url_changed", NULL, NULL);
         if (r < 0)
                 return r;
         s->listening = true;
@@ -52,7 +58,8 @@ static int wait_for_some(PgSession *s, uint64_t end_usec) {
 }
 
 int pg_watch(StoreSession *session, uint64_t timeout_usec,
-             void (*changed)(void *userdata, Slice code), void *userdata, bool *ret_began) {
+             void (*changed)(void *userdata, Slice code, bool made), void *userdata,
+             bool *ret_began) {
         uint64_t end_usec = clock_monotonic_usec() + timeout_usec;
         PgSession *s = pg_session(session);
         bool heard;

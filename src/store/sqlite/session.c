@@ -211,10 +211,13 @@ int sqlite_begin_write(SqliteSession *s, SqliteWriter writer) {
         return r;
 }
 
-static int commit(SqliteSession *s, const Slice *codes, size_t n) {
+static int commit(SqliteSession *s, const Slice *codes, size_t n, bool made) {
         int r;
 
-        store_hook_committing(&s->session, codes, n);
+        if (made)
+                store_hook_making(&s->session, codes, n);
+        else
+                store_hook_committing(&s->session, codes, n);
         s->must_finish = true;
         r = run_plain(s, STMT_COMMIT, "COMMIT");
         s->must_finish = false;
@@ -309,13 +312,13 @@ static void checkpoint(SqliteSession *s) {
         store_hook_leave(&s->session);
 }
 
-int sqlite_end_write(SqliteSession *s, int result, const Slice *codes, size_t n) {
+static int end_write(SqliteSession *s, int result, const Slice *codes, size_t n, bool made) {
         if (s->in_load) {
                 s->load_failed = s->load_failed || result < 0;
                 return result;
         }
         if (result == 0)
-                result = commit(s, codes, n);
+                result = commit(s, codes, n, made);
         sqlite_rollback(s);
         if (s->writer == WRITER_CLIENT)
                 store_hook_waiting(&s->session, -1);
@@ -324,6 +327,14 @@ int sqlite_end_write(SqliteSession *s, int result, const Slice *codes, size_t n)
         if (result == 0)
                 checkpoint(s);
         return result;
+}
+
+int sqlite_end_write(SqliteSession *s, int result, const Slice *codes, size_t n) {
+        return end_write(s, result, codes, n, false);
+}
+
+int sqlite_end_making(SqliteSession *s, int result, const Slice *codes, size_t n) {
+        return end_write(s, result, codes, n, true);
 }
 
 /* ---- totals ---- */

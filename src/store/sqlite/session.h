@@ -160,6 +160,8 @@ int sqlite_begin_write(SqliteSession *s, SqliteWriter writer) _must_check_;
  * codes change; codes == NULL: any may; &SLICE_NONE, 0: none does. Returns result or the commit's
  * failure. */
 int sqlite_end_write(SqliteSession *s, int result, const Slice *codes, size_t n) _must_check_;
+/* Of a transaction that has made the links of these codes, and changed none. */
+int sqlite_end_making(SqliteSession *s, int result, const Slice *codes, size_t n) _must_check_;
 
 /* After a commit: what is in the write-ahead log is on the disk. On failure nobody knows whether
  * the change survives a power cut. */

@@ -155,7 +155,7 @@ int sqlite_url_create(StoreSession *session, const StoreUrlNew *new, const Store
                 r = create(s, new, &row);
         if (r == 0)
                 r = sqlite_key_keep(s, key, &row);
-        r = sqlite_end_write(s, r, &new->url->code, 1);
+        r = sqlite_end_making(s, r, &new->url->code, 1);
         if (r == 0)
                 *ret = row;
         return r;
@@ -220,7 +220,7 @@ int sqlite_urls_import(StoreSession *session, StoreUrlRow *rows, size_t n, bool 
         for (size_t i = 0; i < n && r == 0; i++)
                 if (rows[i].result == STORE_OK)
                         codes[n_codes++] = rows[i].url.code;
-        return sqlite_end_write(s, r, codes, n_codes);
+        return sqlite_end_making(s, r, codes, n_codes);
 }
 
 /* ---- update and retire ---- */

@@ -407,11 +407,11 @@ typedef struct Heard {
         char text[256];
 } Heard;
 
-static void on_changed(void *userdata, Slice code) {
+static void on_changed(void *userdata, Slice code, bool made) {
         Heard *heard = userdata;
         size_t used = strlen(heard->text);
 
-        (void)snprintf(heard->text + used, sizeof(heard->text) - used, "%.*s ",
+        (void)snprintf(heard->text + used, sizeof(heard->text) - used, "%s%.*s ", made ? "+" : "",
                        code.data ? (int)code.len : 1, code.data ? code.data : "*");
 }
 
@@ -434,7 +434,7 @@ static void test_watch(void **state) {
         make_url(f, "abc", 0);
         assert_int_equal(watch(f, &heard, 200 * USEC_PER_MSEC, &began), 0);
         assert_false(began);
-        assert_string_equal(heard.text, "abc ");
+        assert_string_equal(heard.text, "+abc ");
         assert_int_equal(store_url_update(f->session, &f->arena, 1, &change, &url), 0);
         assert_int_equal(watch(f, &heard, 100 * USEC_PER_MSEC, &began), 0);
         assert_string_equal(heard.text, ""); /* no redirect changed */
