@@ -16,6 +16,7 @@
 
 #include "basic/clock.h"
 #include "cache/redis-value.h"
+#include "host/map.h"
 #include "sys/log.h"
 #include "work/thread.h"
 
@@ -25,6 +26,7 @@
 
 /* A counter is quiet when it has not moved for 1.1 times the TTL and what clocks may differ by. */
 #define QUIET_USEC(ttl) ((ttl) + (ttl) / 10 + REDIS_CLOCK_SEC * USEC_PER_SEC)
+#define SET_BACK_USEC   (REDIS_CLOCK_SEC * USEC_PER_SEC / 2) /* a clock that moves back by more */
 
 #define MESSAGE_REDIS_AWAY "8e1f6f0a7f3b4c0b9d6a5a3e0c7d2b41"
 #define MESSAGE_REDIS_BACK "d4a7c2b95e1848b7a0c36f1d8e2b5a90"
@@ -48,8 +50,10 @@ struct Resolver {
         Lookup *batch[BATCH_MAX];
         Question questions[BATCH_MAX];
         size_t n_questions;
-        Link rest[BATCH_MAX]; /* what the store is asked for */
-        bool redis_was_up;    /* as last logged */
+        Link rest[BATCH_MAX];   /* what the store is asked for */
+        bool redis_was_up;      /* as last logged */
+        int64_t clock_usec;     /* the furthest that the clock was seen ahead of CLOCK_BOOTTIME */
+        uint64_t distrust_usec; /* CLOCK_BOOTTIME until which Redis is not asked */
         atomic_uint_fast64_t timeout_usec;
         uint64_t pinged_usec; /* CLOCK_MONOTONIC */
         uint64_t moved_usec;  /* CLOCK_BOOTTIME of the last move that was taken as a hint */
@@ -129,6 +133,23 @@ static void deliver(Resolver *resolver, const Question *q) {
         }
 }
 
+/* What is in Redis has its age by the clock. When that is set back, what had become too old lives
+ * again, some of it only when the clock stands again where it was. */
+static void watch_clock(Resolver *resolver) {
+        uint64_t boottime_usec = host_boottime_usec();
+        int64_t clock_usec = (int64_t)(clock_realtime_usec() - boottime_usec),
+                back_usec = resolver->clock_usec - clock_usec;
+
+        if (back_usec > (int64_t)SET_BACK_USEC) {
+                resolver->distrust_usec =
+                                MAX(resolver->distrust_usec,
+                                    boottime_usec + (uint64_t)back_usec +
+                                                    QUIET_USEC(resolver->options.redis_ttl_usec));
+                resolver->clock_usec = clock_usec;
+        }
+        resolver->clock_usec = MAX(resolver->clock_usec, clock_usec);
+}
+
 static void ask_redis(Resolver *resolver) {
         uint64_t quiet_usec = QUIET_USEC(resolver->options.redis_ttl_usec);
         uint64_t seen_usec = store_seen_usec(resolver->options.store);
@@ -136,6 +157,9 @@ static void ask_redis(Resolver *resolver) {
         size_t n = 0;
 
         (void)redis_tend(resolver->options.redis);
+        watch_clock(resolver);
+        if (host_boottime_usec() < resolver->distrust_usec)
+                return;
         /* Loaded after the time: what was seen by then moved the counters. */
         if (store_sight(resolver->options.store, clock_monotonic_usec()) == STORE_SIGHT_LOST)
                 return;
@@ -260,6 +284,7 @@ static uint64_t tend_redis(Resolver *resolver) {
 
         if (!redis)
                 return PING_USEC;
+        watch_clock(resolver);
         usec = redis_tend(redis);
         if (redis_is_up(redis) == resolver->redis_was_up)
                 return MIN(usec, PING_USEC);
@@ -305,6 +330,7 @@ int resolver_new(const ResolverOptions *options, Resolver **ret) {
         if (!resolver)
                 return -ENOMEM;
         resolver->options = *options;
+        resolver->clock_usec = (int64_t)(clock_realtime_usec() - host_boottime_usec());
         atomic_init(&resolver->timeout_usec, options->timeout_usec);
         atomic_init(&resolver->active_urls, -1);
         arena_init(&resolver->arena, 0);

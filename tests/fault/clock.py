@@ -12,6 +12,7 @@ import sqlite3
 import struct
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import unittest
@@ -20,6 +21,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import faults
 import harness
 import pressure
+import redis
 
 HOUR = 3600
 # Where the clock stands, from the real time, and for how long; the last one is the real time again.
@@ -177,6 +179,31 @@ class ClockJumps(unittest.TestCase):
             self.assertGreater(age, HEAD_SECONDS - 0.1)
             self.assertLess(age, HEAD_SECONDS + 1.5 * harness.SLOW)
         self.assertLess(max(seconds), 3 * harness.SLOW)
+
+    @unittest.skipIf(redis.why_not(), redis.why_not())
+    def test_what_lives_again_in_redis(self):
+        """The clock goes on until nothing from before an edit can be in Redis any more, and is set back: then it is
+        still there."""
+        with redis.Redis(tempfile.mkdtemp(prefix="shortener-redis-")) as server:
+            self.addCleanup(shutil.rmtree, server.folder)
+            ttl = 300
+            one, = self.start("1", [f"Cache.RedisTTL={ttl}s", "Cache.Redis=" + server.url])
+            harness.wait_for(lambda: one.metric("shortener_redis_up ") == 1, 20, "Redis")
+            url = one.create("https://example.com/old")
+            path, key = "/" + url["short_code"], "shortener:1:" + url["short_code"]
+            self.assertEqual(one.get(path).status, 302)
+            harness.wait_for(lambda: server.command("EXISTS", key) == 1, 10, "the link to be in Redis")
+            self.assertEqual(one.put(f"/urls/{url['id']}", {"url": "https://example.com/new"}).status, 200)
+            self.clock.jump(2 * ttl, one)
+            redis.age_page(self.service)
+            lookups = one.metric("shortener_resolver_lookups_total ")
+            self.assertEqual(one.get("/nosuch").status, 404)  # Redis is asked first
+            self.assertEqual(one.metric('shortener_cache_tier_misses_total{tier="redis"}'), 1)
+            self.assertEqual(one.metric("shortener_resolver_lookups_total "), lookups + 1)
+            self.clock.jump(0, one)
+            self.assertIn(b"old", server.command("GET", key))
+            self.assertEqual(one.get(path).headers["Location"], "https://example.com/new")
+            self.assertEqual(one.metric('shortener_cache_tier_hits_total{tier="redis"}'), 0)
 
 
 if __name__ == "__main__":
