@@ -273,7 +273,7 @@ void receive_expire(Manager *manager, uint64_t now_usec) {
                             (unsigned)(KEEP_MAX_USEC / USEC_PER_SEC));
                 post->abandoned = true;
                 manager->n_refused++;
-                http_exchange_abandon(post->exchange, SLICE_NONE);
+                http_exchange_abandon(post->exchange);
         }
 }
 

@@ -439,7 +439,7 @@ void job_warm_done(Manager *manager) {
         }
 }
 
-static void expire_list(ListNode *list, uint64_t now_usec) {
+static void expire_list(Manager *manager, ListNode *list, uint64_t now_usec) {
         while (!list_empty(list)) {
                 Job *job = LIST_ENTRY(list_first(list), Job, node);
 
@@ -447,20 +447,20 @@ static void expire_list(ListNode *list, uint64_t now_usec) {
                         return;
                 list_remove(&job->node);
                 job->abandoned = true;
-                metric_add(job->manager->metrics, METRIC_CALL_TIMEOUTS, 1);
+                metric_add(manager->metrics, METRIC_CALL_TIMEOUTS, 1);
                 /* An import may have waited for others all the time: that says nothing. */
                 if (!is_import(job))
-                        store_note_hang(job->manager->store);
+                        store_note_hang(manager->store);
                 if (job->match.route->flags & HTTP_ROUTE_REDIRECT)
-                        front_redirect_abandon(job->exchange);
+                        front_redirect_expired(&manager->front, job->exchange, job->match.code);
                 else
-                        http_exchange_abandon(job->exchange, SLICE_NONE);
+                        http_exchange_abandon(job->exchange);
         }
 }
 
 void job_expire(Manager *manager, uint64_t now_usec) {
-        expire_list(&manager->jobs, now_usec);
-        expire_list(&manager->imports, now_usec);
+        expire_list(manager, &manager->jobs, now_usec);
+        expire_list(manager, &manager->imports, now_usec);
         http_server_flush(manager->server);
         if (!list_empty(&manager->jobs) || !list_empty(&manager->imports))
                 arm(manager->deadlines, DEADLINE_POLL_USEC);

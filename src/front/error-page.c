@@ -77,12 +77,3 @@ void front_redirect_error(HttpExchange *exchange, int status, const char *text) 
         response->content_type = SLICE("text/html; charset=utf-8");
         append_page(&response->body, status, text);
 }
-
-void front_redirect_abandon(HttpExchange *exchange) {
-        Buffer page = BUFFER_EMPTY;
-
-        if (prefers_html(exchange->request.known[HTTP_FIELD_ACCEPT]))
-                append_page(&page, 503, problem_generic_text(503));
-        http_exchange_abandon(exchange, page.failed ? SLICE_NONE : buffer_slice(&page));
-        buffer_done(&page);
-}

@@ -57,6 +57,10 @@ bool front_redirect_cached(Front *front, HttpExchange *exchange, Slice code);
 /* The resolver's answer: fills the cache, records the visit, fills the response. */
 void front_redirect_resolved(Front *front, Lookup *lookup);
 
+/* Its deadline passed while the resolver has it: what the cache has is answered now if it did not
+ * change, else 503. front_redirect_resolved() then only fills the cache. */
+void front_redirect_expired(Front *front, HttpExchange *exchange, Slice code);
+
 /* Puts what the warmer read into the cache; false: it is full. */
 bool front_warm(Front *front, const WarmBatch *batch);
 
@@ -65,8 +69,6 @@ void front_count_hits(Front *front);
 
 /* A 404 or 503 of a redirect: JSON, or a small page when Accept prefers text/html. */
 void front_redirect_error(HttpExchange *exchange, int status, const char *text);
-/* Its deadline passed while the resolver has it: 503 now, for people or programs like the above. */
-void front_redirect_abandon(HttpExchange *exchange);
 
 /* Takes one of the client's budget; false: there is none left, and the exchange has its 429. With a
  * token it is the token's budget, not its address'. token: NULL, or 16 bytes of its digest. */

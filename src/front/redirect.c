@@ -264,16 +264,21 @@ bool front_warm(Front *front, const WarmBatch *batch) {
 
 /* The store did not answer: an entry whose time was over, but which did not change, still does. So
  * it is when the breaker is open; this lookup is one of those that open it. */
-static void answer_unasked(Front *front, const Lookup *lookup) {
+static void answer_unasked(Front *front, HttpExchange *exchange, Slice code) {
         CacheHit hit;
 
-        if (!redirect_cache_find(front->cache, lookup->code, &hit) || hit.link_id == 0 ||
+        if (!redirect_cache_find(front->cache, code, &hit) || hit.link_id == 0 ||
             !is_unchanged(front, &hit))
-                front_redirect_error(lookup->exchange, 503, problem_generic_text(503));
+                front_redirect_error(exchange, 503, problem_generic_text(503));
         else if (hit.link_id == BLOCKED)
-                answer_blocked(front, lookup->exchange);
+                answer_blocked(front, exchange);
         else
-                answer_found(front, lookup->exchange, hit.link_id, hit.location, true);
+                answer_found(front, exchange, hit.link_id, hit.location, true);
+}
+
+void front_redirect_expired(Front *front, HttpExchange *exchange, Slice code) {
+        answer_unasked(front, exchange, code);
+        http_exchange_answer(exchange);
 }
 
 void front_redirect_resolved(Front *front, Lookup *lookup) {
@@ -297,7 +302,7 @@ void front_redirect_resolved(Front *front, Lookup *lookup) {
         if (lookup->expired)
                 return;
         if (lookup->result != 0)
-                answer_unasked(front, lookup);
+                answer_unasked(front, lookup->exchange, lookup->code);
         else if (!link_safe(lookup->link_id, lookup->location))
                 answer_missing(front, lookup->exchange);
         else if (blocked)

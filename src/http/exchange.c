@@ -261,29 +261,43 @@ void exchange_render(Exchange *exchange, HttpConn *conn) {
 
 /* ---- public ---- */
 
-void http_exchange_done(HttpExchange *public) {
+/* The connection goes on with what came behind the request. */
+static void detach(Exchange *exchange) {
+        HttpConn *conn = exchange->conn;
+
+        conn->exchange = NULL;
+        exchange->conn = NULL;
+        if (!list_linked(&conn->again))
+                list_append(&exchange->server->again, &conn->again);
+}
+
+void http_exchange_answer(HttpExchange *public) {
         Exchange *exchange = CONTAINER_OF(public, Exchange, public);
         HttpServer *server = exchange->server;
         HttpConn *conn = exchange->conn;
 
+        if (!conn)
+                return;
+        if (server->draining || !exchange->head.keep_alive)
+                conn->closing = true;
+        exchange_render(exchange, conn);
+        if (server->ops.answered)
+                server->ops.answered(server->ops.userdata, public, public->response.status,
+                                     clock_monotonic_usec() - exchange->read_usec);
+        detach(exchange);
+}
+
+void http_exchange_done(HttpExchange *public) {
+        Exchange *exchange = CONTAINER_OF(public, Exchange, public);
+
         CHECK(exchange->out);
         exchange->out = false;
-        server->n_out--;
-        if (conn) {
-                if (server->draining || !exchange->head.keep_alive)
-                        conn->closing = true;
-                exchange_render(exchange, conn);
-                conn->exchange = NULL;
-                if (server->ops.answered)
-                        server->ops.answered(server->ops.userdata, public, public->response.status,
-                                             clock_monotonic_usec() - exchange->read_usec);
-                if (!list_linked(&conn->again))
-                        list_append(&server->again, &conn->again);
-        }
+        exchange->server->n_out--;
+        http_exchange_answer(public);
         exchange_free(exchange);
 }
 
-void http_exchange_abandon(HttpExchange *public, Slice page) {
+void http_exchange_abandon(HttpExchange *public) {
         Exchange *exchange = CONTAINER_OF(public, Exchange, public);
         HttpServer *server = exchange->server;
         HttpConn *conn = exchange->conn;
@@ -293,14 +307,8 @@ void http_exchange_abandon(HttpExchange *public, Slice page) {
         if (server->ops.answered)
                 server->ops.answered(server->ops.userdata, public, 503,
                                      clock_monotonic_usec() - exchange->read_usec);
-        if (page.len > 0)
-                conn_refuse_page(conn, 503, page);
-        else
-                conn_refuse(conn, 503, NULL);
-        conn->exchange = NULL;
-        exchange->conn = NULL;
-        if (!list_linked(&conn->again))
-                list_append(&server->again, &conn->again);
+        conn_refuse(conn, 503, NULL);
+        detach(exchange);
 }
 
 bool http_exchange_connected(const HttpExchange *public) {

@@ -144,8 +144,6 @@ char *conn_reserve(HttpConn *conn, size_t len);
  * the request's id and method. text NULL: the status' generic one; the connection closes. */
 void conn_refuse(HttpConn *conn, int status, const char *text);
 void conn_refuse_as(HttpConn *conn, int status, const char *text, Slice request_id);
-/* The connection's exchange is refused with a page of HTML. */
-void conn_refuse_page(HttpConn *conn, int status, Slice page);
 /* 503 to the first request of these answers, which are this turn's or held, and will not be sent.
  */
 void conn_refuse_instead(HttpConn *conn, Slice answers);

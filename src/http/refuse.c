@@ -53,7 +53,7 @@ Slice http_status_line(int status) {
         return SLICE("HTTP/1.1 500 Internal Server Error\r\n");
 }
 
-static void refuse_with(HttpConn *conn, int status, Slice request_id, Slice type, Slice body) {
+static void refuse_with(HttpConn *conn, int status, Slice request_id, Slice body) {
         Slice line = http_status_line(status), date = http_server_date(conn->server);
         bool is_head = conn->exchange && conn->exchange->head.method == HTTP_HEAD;
         size_t room = REFUSAL_MAX + body.len;
@@ -66,12 +66,12 @@ static void refuse_with(HttpConn *conn, int status, Slice request_id, Slice type
         if (!p)
                 return;
         n = snprintf(p, room,
-                     "%.*s%.*sContent-Length: %zu\r\nContent-Type: %.*s\r\n"
+                     "%.*s%.*sContent-Length: %zu\r\nContent-Type: application/json\r\n"
                      "X-Request-Id: %.*s\r\nX-Content-Type-Options: nosniff\r\n"
                      "%sConnection: close\r\n\r\n%.*s",
-                     SLICE_ARG(line), SLICE_ARG(date), body.len, SLICE_ARG(type),
-                     SLICE_ARG(request_id), status == 503 ? "Retry-After: 1\r\n" : "",
-                     is_head ? 0 : (int)body.len, body.data);
+                     SLICE_ARG(line), SLICE_ARG(date), body.len, SLICE_ARG(request_id),
+                     status == 503 ? "Retry-After: 1\r\n" : "", is_head ? 0 : (int)body.len,
+                     body.data);
         CHECK(n > 0 && (size_t)n < room);
         conn->out_len += (size_t)n;
         conn->server->out.len += (size_t)n;
@@ -82,12 +82,7 @@ void conn_refuse_as(HttpConn *conn, int status, const char *text, Slice request_
 
         (void)snprintf(body, sizeof body, "{\"error\":\"%s\"}\n",
                        text ? text : problem_generic_text(status));
-        refuse_with(conn, status, request_id, SLICE("application/json"), slice_from_string(body));
-}
-
-void conn_refuse_page(HttpConn *conn, int status, Slice page) {
-        refuse_with(conn, status, conn->exchange->public.request.request_id,
-                    SLICE("text/html; charset=utf-8"), page);
+        refuse_with(conn, status, request_id, slice_from_string(body));
 }
 
 void conn_refuse(HttpConn *conn, int status, const char *text) {

@@ -129,10 +129,13 @@ HttpServer *http_conn_server(const HttpConn *conn);
 /* The response is filled: queues it and takes the exchange back (the connection may be gone: it is
  * then freed). Loop thread. Outside a turn http_server_flush() must follow. */
 void http_exchange_done(HttpExchange *exchange);
-/* A deadline passed while a worker still has the exchange: answers 503 now, with this page of HTML,
- * or, SLICE_NONE, with the usual JSON, without touching its response. The exchange stays out and
- * must still come back by http_exchange_done(), which then only frees it. */
-void http_exchange_abandon(HttpExchange *exchange, Slice page);
+/* A deadline passed while another thread still has the exchange, but not its response, which is
+ * filled: queues it now. The exchange stays out and must still come back by http_exchange_done(),
+ * which then only frees it. */
+void http_exchange_answer(HttpExchange *exchange);
+/* Likewise, while a worker may be filling the response: a 503 without touching it, and the
+ * connection ends. */
+void http_exchange_abandon(HttpExchange *exchange);
 /* false: the client is known to have gone, or has had its 503: nobody waits for the answer. */
 bool http_exchange_connected(const HttpExchange *exchange);
 /* Marks the answer as that of a visit, see http_conn_mark_visit(). */

@@ -250,6 +250,25 @@ class Hosts(unittest.TestCase):
             self.assertEqual(self.b.metric("shortener_watcher_up "), 0)
         self.wait_hears(self.b)
 
+    def test_a_watcher_that_stands_still_while_the_database_is_frozen(self):
+        """Nothing says that the server is away, and it is asked in vain: what did not change is answered all the same."""
+        urls = [self.cached(self.b) for _ in range(3)]
+        for url in urls:
+            self.is_hit(self.b, url)
+        with stopped_thread(self.b.process.pid, "watcher"):
+            harness.wait_for(lambda: self.b.metric("shortener_watcher_up ") == 0, 5, "the watcher's word to be old")
+            self.server.freeze()
+            try:
+                for url in urls:
+                    start = time.monotonic()
+                    answer = self.b.get("/" + url["short_code"])
+                    self.assertEqual((answer.status, answer.headers.get("X-Cache")), (302, "HIT"))
+                    self.assertLess(time.monotonic() - start, LIMIT * harness.SLOW)
+                self.assertEqual(self.b.get("/notHere").status, 503)
+            finally:
+                self.server.thaw()
+        self.wait_hears(self.b)
+
     def test_without_prepared_statements_nothing_is_heard(self):
         """[Store] Prepared=no is for poolers on which LISTEN does not work: a second it is then."""
         self.b.stop()
