@@ -78,6 +78,8 @@ void store_note(Store *store, int result) {
         if (result == -ENOMEM || result == -EIO)
                 return;
         if (!is_failure(result)) {
+                if (atomic_load_explicit(&store->is_unfit, memory_order_relaxed))
+                        return; /* that it can be reached does not help */
                 /* Read first: the line stays shared between threads while all is well. */
                 if (atomic_load_explicit(&store->n_failures, memory_order_relaxed) != 0)
                         atomic_store(&store->n_failures, 0);

@@ -19,6 +19,7 @@
 #define OTHERS_USEC     (USEC_PER_SEC / 4)  /* for each host behind a primary that answered */
 #define LOOK_USEC       USEC_PER_SEC        /* until those are asked again that said nothing ... */
 #define LOOK_MOST       (60 * USEC_PER_SEC) /* ... twice as long each time */
+#define STARTING_MOST   (4 * USEC_PER_SEC)  /* likewise, while one of them starts */
 #define CREDENTIAL      "shortener.database-password"
 #define STATE_CROWDED   "53300" /* too_many_connections */
 #define STATE_STARTING  "57P03" /* cannot_connect_now */
@@ -89,10 +90,11 @@ static int search_hosts(PgSession *s, Search *search) {
 int pg_connect_any(PgSession *s) {
         PgStore *store = pg_store(s);
         unsigned n_outages = atomic_load(&store->n_outages);
-        bool known = atomic_load(&store->timeline) != 0;
+        bool known = atomic_load(&store->timeline) != 0, looking = s->looking;
         Search search = {.all = s->unheard || atomic_load(&store->n_looked) != n_outages};
         int r;
 
+        s->looking = false;
         *s->sqlstate = 0;
         r = credential_read(CREDENTIAL, CREDENTIAL_FILE, &search.password);
         if (r < 0 && r != -ENOENT) {
@@ -102,15 +104,15 @@ int pg_connect_any(PgSession *s) {
         }
         r = search_hosts(s, &search);
         free(search.password);
-        if (search.starting)
-                atomic_store(&store->look_usec, LOOK_USEC);
-        if (search.best && search.all && known && *search.crowded) {
+        if (search.starting && atomic_load(&store->look_usec) > STARTING_MOST)
+                atomic_store(&store->look_usec, STARTING_MOST);
+        if (search.best && search.all && known && !looking && *search.crowded) {
                 PQfinish(search.best); /* the one without room may have been promoted */
                 search.best = NULL;
                 r = -EHOSTDOWN;
         }
         if (search.best) {
-                if (search.all && !search.unheard)
+                if (search.all && !search.unheard && !*search.crowded)
                         atomic_store(&store->n_looked, n_outages);
                 s->db = search.best;
                 s->timeline = search.timeline;
@@ -146,4 +148,5 @@ void pg_look_again(PgSession *s) {
         atomic_store(&store->next_look_usec, now_usec + usec);
         atomic_store(&store->look_usec, 2 * usec);
         pg_disconnect(s); /* who connects asks all */
+        s->looking = true;
 }

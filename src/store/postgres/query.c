@@ -55,7 +55,8 @@ static int meaning_of(PgSession *s, const char *sqlstate, const char *constraint
                 return -EHOSTDOWN;
         }
         if (s->connected && s->session.store->options.check_fit && is_one_of(sqlstate, strange)) {
-                s->lost = true; /* the next connection looks at the schema */
+                s->lost = true; /* the next connection looks at the schema, and tells the breaker */
+                s->session.spared = true;
                 return -EHOSTDOWN;
         }
         if (is_one_of(sqlstate, busy))

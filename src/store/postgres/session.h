@@ -111,6 +111,7 @@ typedef struct PgSession {
         bool connected;            /* and greeted */
         bool lost;                 /* the connection is of no more use */
         bool unheard;              /* the last one did not answer in time */
+        bool looking;              /* the last one was well; others are asked what they are */
         bool heard;                /* the last host that was asked said what it is */
         bool in_load;
         bool load_failed;        /* only a rollback is left */
