@@ -31,7 +31,7 @@
 /* A counter moves by these. What was made counts in the upper bits, so that a process of a version
  * that adds one for everything is understood, and understands. */
 #define PAGE_CHANGED    UINT64_C(1)
-#define PAGE_MADE       (UINT64_C(1) << 48)
+#define PAGE_MADE       (UINT64_C(1) << 32)
 #define PAGE_NAME_WORDS (HOST_NAME_SIZE / 8u)
 #define PAGE_DIR_WORDS  (PAGE_DIRECTORY / 8u)
 

@@ -75,21 +75,24 @@ static int escaped(Slice s) {
         return value;
 }
 
-/* Does the character mean the same with and without its escape? */
-static bool needs_none(int c) {
-        return c > 0x20 && c < 0x7f && !strchr("%:/?#[]@!$&'()*+,;=", c);
+/* Does the character mean the same with and without its escape? In a query fields are told apart by
+ * some that mean nothing in a path. */
+static bool needs_none(int c, bool in_query) {
+        return c > 0x20 && c < 0x7f && !strchr(in_query ? "%:/?#[]@!$&'()*+,;=" : "%/?#[]", c);
 }
 
 static void put_rest(Page *page, Slice rest) {
         static const char hex[] = "0123456789ABCDEF";
+        bool in_query = false;
 
         while (rest.len > 0 && rest.data[0] != '#') {
                 int c = escaped(rest);
                 char text[3] = {'%', hex[c >> 4 & 15], hex[c & 15]}, plain = (char)c;
 
+                in_query = in_query || rest.data[0] == '?';
                 if (c >= 0)
-                        put(page,
-                            needs_none(c) ? slice_make(&plain, 1) : slice_make(text, sizeof text));
+                        put(page, needs_none(c, in_query) ? slice_make(&plain, 1)
+                                                          : slice_make(text, sizeof text));
                 else
                         put(page, slice_make(rest.data, 1));
                 rest = slice_from(rest, c >= 0 ? 3 : 1);

@@ -140,7 +140,8 @@ static void test_urls_in_disguise(void **state) {
                         "https://other.example/bad/~x|y?q=1",
                         "https://host.example@other.example/bad/~x|y?q=1",
         };
-        Blocklist *list = load("https://host.example/bad/~x|y?q=1\nhttp://u@u.example/%2f%zz#f\n");
+        Blocklist *list = load("https://host.example/bad/~x|y?q=1\nhttp://u@u.example/%2f%zz#f\n"
+                               "https://wiki.example/Foo_(bar):x?a=b&c\n");
 
         (void)state;
         for (size_t i = 0; i < sizeof same / sizeof same[0]; i++)
@@ -150,6 +151,8 @@ static void test_urls_in_disguise(void **state) {
                 if (has(list, others[i]))
                         fail_msg("%s", others[i]);
         assert_true(has(list, "http://u.example/%2F%zz"));
+        assert_true(has(list, "https://wiki.example/Foo_%28bar%29%3ax?a=b&c"));
+        assert_false(has(list, "https://wiki.example/Foo_(bar):x?a=b%26c"));
         assert_int_equal(bad_lines(list), 0);
         blocklist_free(list);
 }
