@@ -54,11 +54,8 @@ static int meaning_of(PgSession *s, const char *sqlstate, const char *constraint
                 s->lost = true;
                 return -EHOSTDOWN;
         }
-        if (s->connected && s->session.store->options.check_fit && is_one_of(sqlstate, strange)) {
-                s->lost = true; /* the next connection looks at the schema, and tells the breaker */
-                s->session.spared = true;
-                return -EHOSTDOWN;
-        }
+        if (s->connected && s->session.store->options.check_fit && is_one_of(sqlstate, strange))
+                s->lost = true; /* this call fails; the next connection looks at the schema */
         if (is_one_of(sqlstate, busy))
                 return -EBUSY;
         if (strcmp(sqlstate, "57014") == 0) /* statement_timeout: it was rolled back */
