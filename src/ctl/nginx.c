@@ -40,9 +40,7 @@ int verb_nginx_upstream(Ctl *ctl) {
                       "# is passed over for a second.\n",
                       (unsigned)n);
         print_upstream(out, "shortener_read", (unsigned)n, "max_fails=0",
-                       "    keepalive 256; # of each worker; with 500 clients 64 cost a fifth of "
-                       "the "
-                       "redirects\n"
+                       "    keepalive 64;\n"
                        "    keepalive_timeout 60s; # the instances close theirs after 75 s\n");
         print_upstream(out, "shortener_post", (unsigned)n, "max_fails=0", "");
         print_upstream(out, "shortener_write", (unsigned)n, "max_fails=2 fail_timeout=1s", "");

@@ -295,7 +295,7 @@ class OneConnection(Proxied, unittest.TestCase):
 
     @staticmethod
     def upstream(text):
-        return keep_writes(text.replace("keepalive 256;", "keepalive 1;"), 1)
+        return keep_writes(text.replace("keepalive 64;", "keepalive 1;"), 1)
 
     def follow(self, case):
         before = len(self.tap.requests)
