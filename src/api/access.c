@@ -55,14 +55,17 @@ static unsigned scopes_for(const Call *call) {
         return call->route->method == HTTP_GET ? TOKEN_READ : TOKEN_WRITE;
 }
 
+bool api_token(const HttpRequest *request, Slice *ret) {
+        return !request->repeated[HTTP_FIELD_AUTHORIZATION] &&
+               token_of_field(request->known[HTTP_FIELD_AUTHORIZATION], ret);
+}
+
 int api_authenticate(Call *call) {
-        const HttpRequest *request = &call->exchange->request;
         Slice text;
         Token token;
         int r;
 
-        if (request->repeated[HTTP_FIELD_AUTHORIZATION] ||
-            !token_of_field(request->known[HTTP_FIELD_AUTHORIZATION], &text))
+        if (!api_token(&call->exchange->request, &text))
                 return refuse(call, 401, "Bearer");
         r = find(call, text, &token);
         if (r == STORE_NOT_FOUND)

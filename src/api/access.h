@@ -6,6 +6,10 @@
 
 #include "work/call.h"
 
+/* The request's token, by its looks. Of two Authorization fields, what stands in front of us may
+ * have asked the other: neither is one. */
+bool api_token(const HttpRequest *request, Slice *ret) _must_check_;
+
 /* CallContext.authenticate where tokens are asked for. 0: go on; API_REFUSED: answered (401, 403);
  * negative: the store's. */
 int api_authenticate(Call *call) _must_check_;

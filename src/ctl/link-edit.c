@@ -52,19 +52,25 @@ static int parse_code(Ctl *ctl, Url *url) {
         return EXIT_DONE;
 }
 
+/* *ret_problem as rules_target()'s. */
+static int parse_target(Ctl *ctl, const char *text, Url *url, const char **ret_problem) {
+        bool credentials;
+        int r = ctl_takes_credentials(ctl, &credentials);
+
+        if (r != EXIT_DONE)
+                return r;
+        r = rules_target(slice_from_string(text), credentials, &ctl->arena, url, ret_problem);
+        return r < 0 ? ctl_store_failed(ctl, r) : EXIT_DONE;
+}
+
 static int parse_new(Ctl *ctl, Url *url) {
         const char *title = command_value(&ctl->command, "title");
         const char *problem;
-        bool credentials;
         int r;
 
-        r = ctl_takes_credentials(ctl, &credentials);
+        r = parse_target(ctl, ctl->command.arguments[0], url, &problem);
         if (r != EXIT_DONE)
                 return r;
-        r = rules_target(slice_from_string(ctl->command.arguments[0]), credentials, &ctl->arena,
-                         url, &problem);
-        if (r < 0)
-                return ctl_store_failed(ctl, r);
         if (problem)
                 return refuse(ctl, problem);
         r = parse_user(ctl, url);
@@ -128,15 +134,10 @@ static int set_details(Arena *arena, const char *field, Slice value, Slice *ret)
 static int set_target(Ctl *ctl, const char *text, StoreUrlChange *change) {
         const char *problem;
         Url url = {};
-        bool credentials;
-        int r;
+        int r = parse_target(ctl, text, &url, &problem);
 
-        r = ctl_takes_credentials(ctl, &credentials);
         if (r != EXIT_DONE)
                 return r;
-        r = rules_target(slice_from_string(text), credentials, &ctl->arena, &url, &problem);
-        if (r < 0)
-                return ctl_store_failed(ctl, r);
         if (problem)
                 return refuse(ctl, "A valid HTTP or HTTPS URL is required");
         change->has_target = true;

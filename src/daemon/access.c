@@ -46,16 +46,10 @@ static Slice authorization(const HttpExchange *exchange) {
         return exchange->request.known[HTTP_FIELD_AUTHORIZATION];
 }
 
-/* Of two fields, what stands in front of us may have asked the other: neither is one. */
-static bool find_token(const HttpExchange *exchange, Slice *ret) {
-        return !exchange->request.repeated[HTTP_FIELD_AUTHORIZATION] &&
-               token_of_field(authorization(exchange), ret);
-}
-
 bool manager_has_token(const HttpExchange *exchange) {
         Slice text;
 
-        return find_token(exchange, &text);
+        return api_token(&exchange->request, &text);
 }
 
 static void challenge(HttpExchange *exchange) {
@@ -91,7 +85,7 @@ bool manager_admits(Manager *manager, HttpExchange *exchange, const HttpRoute *r
                 return front_limit_take(front, exchange, budget, NULL);
         if (!front_limit_look(front, exchange, LIMIT_FAILED_AUTH))
                 return false;
-        if (!find_token(exchange, &text)) {
+        if (!api_token(&exchange->request, &text)) {
                 /* What is no token by its looks was a try, too. */
                 if (authorization(exchange).len == 0 ||
                     front_limit_take(front, exchange, LIMIT_FAILED_AUTH, NULL))

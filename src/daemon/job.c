@@ -31,7 +31,7 @@ typedef struct Job {
         uint64_t deadline_usec; /* CLOCK_MONOTONIC */
         uint64_t visits_until_usec;
         HostVisits visits;
-        bool abandoned;      /* 503 was sent; the thread is not back yet */
+        bool abandoned;      /* answered when its time was over; the thread is not back yet */
         CallContext context; /* as it was when the call was sent: a reload changes the manager's */
         Call call;
         Lookup lookup;

@@ -53,12 +53,17 @@ Slice http_status_line(int status) {
         return SLICE("HTTP/1.1 500 Internal Server Error\r\n");
 }
 
-static void refuse_with(HttpConn *conn, int status, Slice request_id, Slice body) {
-        Slice line = http_status_line(status), date = http_server_date(conn->server);
+void conn_refuse_as(HttpConn *conn, int status, const char *text, Slice request_id) {
+        Slice line = http_status_line(status), date = http_server_date(conn->server), body;
         bool is_head = conn->exchange && conn->exchange->head.method == HTTP_HEAD;
-        size_t room = REFUSAL_MAX + body.len;
-        char *p;
+        char json[256], *p;
+        size_t room;
         int n;
+
+        (void)snprintf(json, sizeof json, "{\"error\":\"%s\"}\n",
+                       text ? text : problem_generic_text(status));
+        body = slice_from_string(json);
+        room = REFUSAL_MAX + body.len;
 
         conn->closing = true;
         conn->too_large = status == 413;
@@ -75,14 +80,6 @@ static void refuse_with(HttpConn *conn, int status, Slice request_id, Slice body
         CHECK(n > 0 && (size_t)n < room);
         conn->out_len += (size_t)n;
         conn->server->out.len += (size_t)n;
-}
-
-void conn_refuse_as(HttpConn *conn, int status, const char *text, Slice request_id) {
-        char body[256];
-
-        (void)snprintf(body, sizeof body, "{\"error\":\"%s\"}\n",
-                       text ? text : problem_generic_text(status));
-        refuse_with(conn, status, request_id, slice_from_string(body));
 }
 
 void conn_refuse(HttpConn *conn, int status, const char *text) {

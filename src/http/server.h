@@ -136,7 +136,7 @@ void http_exchange_answer(HttpExchange *exchange);
 /* Likewise, while a worker may be filling the response: a 503 without touching it, and the
  * connection ends. */
 void http_exchange_abandon(HttpExchange *exchange);
-/* false: the client is known to have gone, or has had its 503: nobody waits for the answer. */
+/* false: the client is known to have gone, or has had its answer: nobody waits for the answer. */
 bool http_exchange_connected(const HttpExchange *exchange);
 /* Marks the answer as that of a visit, see http_conn_mark_visit(). */
 void http_exchange_mark_visit(HttpExchange *exchange);

@@ -3,8 +3,8 @@
 
 /*
  * The blocklist in use, and the thread that reads its files again when they have changed and do so
- * no more. Readers take
- * the whole list by a reference; what is replaced lives until the last of them lets go.
+ * no more. Readers take the whole list by a reference; what is replaced lives until the last of
+ * them lets go.
  */
 
 #include <stdint.h>

@@ -23,7 +23,7 @@ typedef struct Lookup {
         Slice code;             /* in the exchange's arena */
         uint64_t deadline_usec; /* CLOCK_MONOTONIC */
         ListNode waiting;       /* the loop's own list by deadline */
-        bool expired;           /* the loop answered 503 meanwhile */
+        bool expired;           /* the loop answered meanwhile */
 
         /* The answer. */
         int result; /* 0, or the store's negative one */

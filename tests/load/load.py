@@ -10,8 +10,8 @@ Usage: script/load bronze|silver|gold|compare [OPTION]...
 
   --short               10 s a tier, 2 s a measurement of compare
   --url URL             a service that runs already (three instances and nginx of its own)
-  --machine PID         it runs on the booted machine whose PID 1 has this number here, and so does nginx:
-                        the load comes from its network, its units are measured and disturbed
+  --machine PID         it runs on the booted machine whose PID 1 has this number here, and so does nginx (at
+                        http://127.0.0.1): the load comes from its network, its units are measured and disturbed
   --cold                of a machine: nothing is cached when the users come; the hits of the first minute count
   --store postgres      with PostgreSQL, which syncs, and Redis; else one SQLite file
   --memory              store and spools in memory: not the disk is what is looked at
@@ -237,8 +237,10 @@ def parse_arguments():
     options = parser.parse_args()
     if options.url and not options.machine and (options.disturb or options.one_cpu or options.name == "compare"):
         parser.error("--url: the service is not ours: no --disturb, --one-cpu or compare with it")
-    if options.machine and not options.url or options.cold and (not options.machine or options.name == "compare"):
-        parser.error("--machine goes with --url, --cold with --machine and a tier")
+    if options.machine and not options.url:
+        options.url = "http://127.0.0.1"
+    if options.cold and (not options.machine or options.name == "compare"):
+        parser.error("--cold goes with --machine and a tier")
     return options
 
 

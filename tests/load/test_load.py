@@ -117,10 +117,13 @@ class Runs(unittest.TestCase):
         self.assertGreater(kinds["urls.redirect_short_url"]["requests"], 3 * kinds["urls.list_urls"]["requests"])
 
     def test_with_postgresql_and_redis_while_one_restarts(self):
-        """Each tier, a kill, one CPU and a cold start: tests/system/test_tiers.py, on the booted system."""
+        """Each tier, one CPU and a cold start: tests/system/test_tiers.py, on the booted system."""
         _, found = run("bronze", "--short", "--memory", "--store=postgres", "--disturb=restart")
         self.assertEqual(found["errors"], {})
         self.assertEqual(set(found["parts"]), {"instances", "nginx", "PostgreSQL", "Redis"})
+
+    def test_no_visit_fails_while_one_is_killed(self):
+        self.assertEqual(run("bronze", "--short", "--memory", "--disturb=kill")[1]["errors"], {})
 
     def test_a_service_elsewhere(self):
         with tempfile.TemporaryDirectory(dir="/dev/shm") as memory, harness.Service(["Clicks.SegmentSize=1M"], memory) as service:

@@ -25,9 +25,8 @@ class Tiers(Check):
         """The result of script/load, which must pass."""
         with tempfile.TemporaryDirectory(prefix="shortener-tiers-") as folder:
             out = Path(folder, "out.json")
-            command = [sys.executable, str(packages.TREE / "tests/load/load.py"), *words, "--url=http://127.0.0.1",
-                       f"--machine={self.machine.leader}", f"--json={out}", f"--results={KEPT if LONG else folder}",
-                       *([] if LONG else ["--short"])]  # fmt: skip
+            command = [sys.executable, str(packages.TREE / "tests/load/load.py"), *words, f"--machine={self.machine.leader}",
+                       f"--json={out}", f"--results={KEPT if LONG else folder}", *([] if LONG else ["--short"])]  # fmt: skip
             done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
             self.assertEqual(done.returncode, 0, f"{words}\n{done.stdout}{done.stderr}")
             return json.loads(out.read_text(encoding="utf-8"))

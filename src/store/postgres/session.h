@@ -187,7 +187,7 @@ void pg_advise(PgSession *s);
 int pg_timeline_check(PgSession *s, uint64_t system, uint64_t timeline) _must_check_;
 void pg_timeline_load(Store *store);
 
-/* Is the schema of use (schema.c), if anybody wants to know? Of a new connection. -EHOSTDOWN: no.
+/* Of a new connection: is the schema of use (schema.c), if anybody wants to know? -EHOSTDOWN: no.
  */
 int pg_check_fit(PgSession *s) _must_check_;
 
