@@ -101,7 +101,10 @@ static int open_blocklists(Manager *manager) {
         if (!files[0])
                 return 0;
         r = blocklists_new(files, &manager->blocklists, &bad);
-        return r < 0 ? blocklist_failed(files, bad, r) : 0;
+        if (r < 0)
+                return blocklist_failed(files, bad, r);
+        manager_watch_links(manager); /* before the warm-up, whose links it must not forget */
+        return 0;
 }
 
 int manager_start_links(Manager *manager) {
