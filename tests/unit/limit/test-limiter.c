@@ -21,7 +21,7 @@
 
 #define START   (1000 * USEC_PER_SEC)
 #define MIB     (1024u * 1024)
-#define CLIENTS 10000u
+#define CLIENTS (10000u / TEST_ONE_OF)
 #define MINUTES 2u
 
 static LimitClient client_v4(uint32_t n) {

@@ -232,12 +232,12 @@ static void test_a_million(void **state) {
         assert_int_equal(stats.n_entries, MILLION);
         assert_true(stats.n_bytes <= 16 * MIB);
         begin = clock_monotonic_usec();
-        for (unsigned i = 0; i < 2 * MILLION; i++) {
+        for (unsigned i = 0; i < 2 * MILLION; i += TEST_ONE_OF) {
                 (void)snprintf(location, sizeof location, "http://host-%u.example/", i);
                 wrong += has(list, location) != (i < MILLION);
         }
         print_message("%zu bytes, %u ns a look\n", stats.n_bytes,
-                      (unsigned)((clock_monotonic_usec() - begin) / 2000));
+                      (unsigned)((clock_monotonic_usec() - begin) / 2000 * TEST_ONE_OF));
         assert_int_equal(wrong, 0);
         blocklist_free(list);
 }
