@@ -428,8 +428,9 @@ class Inject:
 
     def __enter__(self):
         folder = f"/proc/{self.instance.process.pid}/task"
-        self.tids = [t for t in os.listdir(folder) if read_text(f"{folder}/{t}/comm").strip() in self.threads]
-        assert self.tids, f"no thread {self.threads}"
+        # A thread takes its name when it runs first, which may be after the service is ready.
+        self.tids = harness.wait_for(lambda: [t for t in os.listdir(folder) if read_text(f"{folder}/{t}/comm").strip() in self.threads],
+                                     what=f"a thread {self.threads}")
         call = self.what.split(":")[0]
         command = ["strace", "-qq", "-o", "/dev/null", "-e", "trace=" + call, "-e", "inject=" + self.what]
         self.process = subprocess.Popen(command + [a for t in self.tids for a in ("-p", t)],
