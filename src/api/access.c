@@ -82,12 +82,31 @@ int api_authenticate(Call *call) {
         return refuse(call, 403, NULL);
 }
 
-void access_narrow(const Call *call, StoreQuery *query) {
+/* 0; STORE_NOT_FOUND: there is none, or it is another's. */
+static int find_own_url(Call *call, int64_t id) {
+        Url url;
+        int r;
+
+        r = store_url_get(call->store, &call->exchange->arena, id, &url);
+        return r == 0 && !access_owns(call, url.user_id) ? STORE_NOT_FOUND : r;
+}
+
+int access_narrow(Call *call, StoreQuery *query) {
+        bool is_own = !query->has_user_id || query->user_id == call->actor.owner;
+        int r;
+
         if (!call->actor.bound)
-                return;
-        /* Another's are none, as those of an unknown user are. */
-        query->user_id = query->has_user_id && query->user_id != call->actor.owner
-                                         ? INT64_MAX
-                                         : call->actor.owner;
+                return 0;
+        if (is_own && query->has_url_id) {
+                r = find_own_url(call, query->url_id);
+                if (r < 0)
+                        return r;
+                is_own = r == 0;
+        }
+        /* Another's are none, as those of an unknown user are. The url is no condition then: its
+         * events would all be walked to find that none is the actor's. */
+        query->has_url_id &= is_own;
         query->has_user_id = true;
+        query->user_id = is_own ? call->actor.owner : INT64_MAX;
+        return 0;
 }

@@ -19,5 +19,6 @@ static inline bool access_owns(const Call *call, int64_t user_id) {
         return !call->actor.bound || user_id == call->actor.owner;
 }
 
-/* Narrows a list to what the actor may see. */
-void access_narrow(const Call *call, StoreQuery *query);
+/* Narrows a list to what the actor may see: of a url or user that is another's, nothing. 0, or the
+ * store's. */
+int access_narrow(Call *call, StoreQuery *query) _must_check_;

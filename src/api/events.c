@@ -100,7 +100,8 @@ int api_events_list(Call *call) {
         r = paging_read(call, &paging);
         if (r == 0)
                 r = read_filters(call, &paging.query);
-        access_narrow(call, &paging.query);
+        if (r == 0)
+                r = access_narrow(call, &paging.query);
         return r != 0 ? reply_end(r) : reply_list(call, &paging);
 }
 

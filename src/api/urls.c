@@ -81,9 +81,10 @@ int api_urls_list(Call *call) {
         r = paging_read(call, &paging);
         if (r == 0)
                 r = read_filters(call, &paging.query);
+        if (r == 0)
+                r = access_narrow(call, &paging.query);
         if (r != 0)
                 return reply_end(r);
-        access_narrow(call, &paging.query);
         r = store_url_list(call->store, &call->exchange->arena, &paging.query, &rows, &n, &total);
         if (r != 0)
                 return reply_store(call, r);

@@ -261,6 +261,23 @@ class Access(unittest.TestCase):
         everything = self.send("admin", "GET", "/urls?per_page=100").json
         self.assertLessEqual({self.owner, self.other}, {row["user_id"] for row in everything})
 
+    def test_events_of_anothers_link_are_not_looked_for(self):
+        """Or each such request would walk all that a busy link has. A note of an admin's shows that they are not."""
+        note = self.send("admin", "POST", "/events",
+                         {"url_id": self.url["id"], "event_type": "note", "user_id": self.other}).json
+        self.assertEqual(note["user_id"], self.other)
+        of_link = f"url_id={self.url['id']}"
+        for filters in (of_link, f"{of_link}&user_id={self.other}", f"{of_link}&user_id={self.owner}",
+                        f"{of_link}&event_type=note", f"{of_link}&page=2", f"user_id={self.owner}", "url_id=999999"):
+            answer = self.send("foreign", "GET", f"/events?{filters}")
+            self.assertEqual((answer.status, answer.json, answer.headers["X-Total-Count"]), (200, [], "0"), filters)
+        self.assertIn(note, self.send("foreign", "GET", "/events").json)
+        self.assertEqual(self.send("admin", "GET", f"/events?{of_link}&user_id={self.other}").json, [note])
+        mine = self.send("owner", "GET", f"/events?{of_link}").json
+        self.assertEqual({(row["url_id"], row["user_id"]) for row in mine}, {(self.url["id"], self.owner)})
+        self.assertEqual(self.send("owner", "GET", f"/events?{of_link}&user_id={self.owner}").json, mine)
+        self.assertEqual(self.send("owner", "GET", f"/events?{of_link}&user_id={self.other}").json, [])
+
     def test_another_ones_is_answered_as_what_is_not_there(self):
         for method, path, body in (("GET", "/urls/{}", None), ("PUT", "/urls/{}", {"title": "x"}),
                                    ("DELETE", "/urls/{}", None), ("GET", "/urls/{}/stats", None),
