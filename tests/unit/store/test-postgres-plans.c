@@ -29,7 +29,8 @@ static const Expected expected[] = {
                 {"e.user_id = $6::bigint AND EXISTS (SELECT 1 FROM users WHERE id = $6::bigint)"
                  " AND e.type = (SELECT",
                  {"_user_id_type_id_idx"}},
-                {"e.user_id = $6::bigint", {"_user_id_id_idx"}},
+                {"(e.user_id, e.id) < ($6::bigint, $1::bigint)",
+                 {"_user_id_id_idx", "ROW(user_id, id) < ROW($6, $1)"}},
                 {"e.type = ", {"_type_id_idx"}},
                 {"FROM events AS e WHERE e.id < ", {"_pkey"}},
                 {"u.user_id = $5::bigint AND EXISTS (SELECT 1 FROM users WHERE id = $5::bigint)"
@@ -143,7 +144,8 @@ static void check_plan(PgSession *s, const char *name, int n_params, const char 
                         fail_msg("%s\nwalks a table:\n%s", sql, plan);
 }
 
-/* Enough rows that an index is worth it, and statistics. */
+/* Enough rows that an index is worth it, and statistics. Two users have nearly all events: an
+ * index by which half of them would be found seems worth little. */
 static const char SQL_FILL[] =
                 "INSERT INTO users SELECT 1000 + i, 'u' || i, 'e' || i, 1"
                 " FROM generate_series(1, 20000) AS i;"
@@ -151,7 +153,7 @@ static const char SQL_FILL[] =
                 "'https://x.example/'"
                 " || i, NULL, NULL, i % 100 <> 0, 1, 1 FROM generate_series(1, 20000) AS i;"
                 "INSERT INTO events (url_id, user_id, timestamp, type, day) SELECT 1000 + i % 500,"
-                " 1000 + i % 300, 1, CASE WHEN i % 10 = 0 THEN 2 ELSE 1 END, current_date - 1 + i "
+                " 1000 + i % 2, 1, CASE WHEN i % 10 = 0 THEN 2 ELSE 1 END, current_date - 1 + i "
                 "% 9"
                 " FROM generate_series(1, 180000) AS i;"
                 "INSERT INTO events (url_id, user_id, timestamp, type, day) SELECT 1000 + i % 500,"
