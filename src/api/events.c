@@ -61,8 +61,12 @@ static int reply_list(Call *call, Paging *paging) {
         int64_t total;
         int r;
 
+        r = paging_begin(call, paging);
+        if (r != 0)
+                return reply_end(r);
         r = store_event_list(call->store, &call->exchange->arena, &paging->query, &rows, &n,
                              &total);
+        paging_end(call, paging);
         if (r != 0)
                 return reply_store(call, r);
 

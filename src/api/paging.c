@@ -7,6 +7,7 @@
  */
 
 #include <errno.h>
+#include <stdatomic.h>
 
 #include "api/paging.h"
 #include "basic/number.h"
@@ -104,6 +105,29 @@ int paging_filter_id(Call *call, const char *name, const char *wrong, bool *ret_
         if (*ret < 1)
                 *ret = NO_ID;
         return 0;
+}
+
+/* ---- pages far down ---- */
+
+static atomic_flag walking = ATOMIC_FLAG_INIT; /* a worker is on its way to one */
+
+static bool is_far(const Call *call, const Paging *paging) {
+        return call->actor.bound && paging->query.offset > PAGING_NEAR;
+}
+
+int paging_begin(Call *call, const Paging *paging) {
+        int r;
+
+        if (!is_far(call, paging) || !atomic_flag_test_and_set(&walking))
+                return 0;
+        http_response_field(&call->exchange->response, "Retry-After", SLICE("1"));
+        r = call_problem(call, 429, problem_generic_text(429));
+        return r < 0 ? r : API_REFUSED;
+}
+
+void paging_end(const Call *call, const Paging *paging) {
+        if (is_far(call, paging))
+                atomic_flag_clear(&walking);
 }
 
 size_t paging_cut(Paging *paging, size_t n) {

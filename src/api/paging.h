@@ -12,6 +12,7 @@
 
 #define PAGING_DEFAULT 25 /* rows */
 #define PAGING_MAX     100
+#define PAGING_NEAR    10000 /* rows before a page that cost too little to count */
 
 typedef struct Paging {
         StoreQuery query;
@@ -27,6 +28,12 @@ int paging_read(Call *call, Paging *ret) _must_check_;
  * sent. wrong: the error text. */
 int paging_filter_id(Call *call, const char *name, const char *wrong, bool *ret_has,
                      int64_t *ret) _must_check_;
+
+/* Around the verb that reads the rows: pages far down a list cost a walk through all before them,
+ * so of those that bound actors ask for there is one at a time, and workers are left for others.
+ * API_REFUSED: there is one already, which was answered; -ENOMEM. */
+int paging_begin(Call *call, const Paging *paging) _must_check_;
+void paging_end(const Call *call, const Paging *paging);
 
 /* n rows came back: how many of them to show. */
 size_t paging_cut(Paging *paging, size_t n);

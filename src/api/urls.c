@@ -85,7 +85,11 @@ int api_urls_list(Call *call) {
                 r = access_narrow(call, &paging.query);
         if (r != 0)
                 return reply_end(r);
+        r = paging_begin(call, &paging);
+        if (r != 0)
+                return reply_end(r);
         r = store_url_list(call->store, &call->exchange->arena, &paging.query, &rows, &n, &total);
+        paging_end(call, &paging);
         if (r != 0)
                 return reply_store(call, r);
 

@@ -3,6 +3,7 @@
 /* Windows of lists, totals, links, and the filters of links. */
 
 #include "api-test.h"
+#include "api/paging.h"
 
 static void add_users(ApiTest *t, unsigned n) {
         for (unsigned i = 1; i <= n; i++) {
@@ -257,6 +258,47 @@ int __wrap_store_url_list(StoreSession *session, Arena *arena, const StoreQuery 
 }
 
 /* A filtered list beyond STORE_TOTAL_EXACT has no total and no last page. */
+/* Another worker reads a page far down: so does no other one, but for an administrator. */
+static void test_far(void **state) {
+        static const char *const far[] = {"/urls?page=402", "/events?page=402",
+                                          "/urls/1/events?page=402",
+                                          "/events?page=102&per_page=100", "/urls?page=9000000000"};
+        static const char *const near[] = {"/urls?page=401",
+                                           "/events?page=401",
+                                           "/urls/1/events?page=401",
+                                           "/events?after=20000",
+                                           "/urls?page=9223372036854775807",
+                                           "/users?page=402"};
+        const Paging elsewhere = {.query = {.offset = PAGING_NEAR + 1}};
+        ApiTest *t = *state;
+
+        api_add_user(t, "anna", "a@b.co");
+        api_add_url(t, "https://a.co/", 1, NULL);
+        for (unsigned i = 0; i < 3; i++) { /* nobody, somebody, an administrator */
+                Call other = {.actor = {.bound = i != 2, .owner = 2}};
+
+                t->actor = (CallActor){.bound = i != 2, .owner = 1};
+                if (i > 0)
+                        assert_int_equal(paging_begin(&other, &elsewhere), 0);
+                for (size_t k = 0; k < ELEMENTSOF(far); k++) {
+                        api_get(t, far[k]);
+                        if (i != 1) {
+                                assert_answer(t, 200, "[]");
+                                continue;
+                        }
+                        assert_problem(t, 429, "Too many requests");
+                        assert_string_equal(api_field(t, "Retry-After"), "1");
+                }
+                for (size_t k = 0; k < ELEMENTSOF(near); k++)
+                        api_get(t, near[k]);
+                if (i > 0)
+                        paging_end(&other, &elsewhere);
+        }
+        t->actor.bound = true;
+        api_get(t, far[0]);
+        assert_answer(t, 200, "[]");
+}
+
 static void test_unknown_total(void **state) {
         ApiTest *t = *state;
 
@@ -282,6 +324,7 @@ int main(void) {
                         API_TEST(test_links_keep_parameters),
                         API_TEST(test_head),
                         API_TEST(test_url_filters),
+                        API_TEST(test_far),
                         API_TEST(test_unknown_total),
         };
 
