@@ -110,7 +110,10 @@ typedef struct PageHeader {
         uint8_t reserved_1[127];
 
         alignas(128) PageGate gate;
-        uint8_t reserved_2[3456];
+
+        /* Microseconds that CLOCK_REALTIME has been ahead of CLOCK_BOOTTIME at most. */
+        alignas(128) int64_t ahead_usec;
+        uint8_t reserved_2[3448];
 } PageHeader;
 
 typedef struct PageLayout {
@@ -158,6 +161,7 @@ PAGE_ASSERT(PageHeader, epoch_moved_usec, 136);
 PAGE_ASSERT(PageHeader, used, 256);
 PAGE_ASSERT(PageHeader, table_lock, 384);
 PAGE_ASSERT(PageHeader, gate, 512);
+PAGE_ASSERT(PageHeader, ahead_usec, 640);
 _Static_assert(sizeof(PageHeader) == 4096, "layout 1 is frozen");
 
 PAGE_ASSERT(PageLayout, header, 0);

@@ -57,6 +57,14 @@ void page_touch_all(HostMap *map) {
         }
 }
 
+static void note_ahead(PageLayout *page, int64_t ahead) {
+        int64_t *place = &page->header.ahead_usec, old = __atomic_load_n(place, __ATOMIC_SEQ_CST);
+
+        while (old < ahead && !__atomic_compare_exchange_n(place, &old, ahead, true,
+                                                           __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+                ;
+}
+
 static bool is_at_path(const HostMap *map, const struct stat *st) {
         return map->device == st->st_dev && map->inode == st->st_ino;
 }
@@ -78,7 +86,9 @@ static int follow(HostPage *page) {
         }
         fresh->older = current;
         __atomic_store_n(&page->map, fresh, __ATOMIC_RELEASE);
-        __atomic_store_n(&page->page, fresh->page, __ATOMIC_RELEASE);
+        __atomic_store_n(&page->page, fresh->page, __ATOMIC_SEQ_CST);
+        note_ahead(fresh->page,
+                   __atomic_load_n(&current->page->header.ahead_usec, __ATOMIC_SEQ_CST));
         (void)__atomic_add_fetch(&page->n_remaps, 1, __ATOMIC_RELAXED);
         return 0;
 }
@@ -219,6 +229,25 @@ uint64_t host_page_quiet_usec(const HostPage *page, uint32_t counter) {
         uint64_t touched = host_page_touched_usec(page, counter), now = host_boottime_usec();
 
         return now > touched ? now - touched : 0;
+}
+
+uint64_t host_page_realtime_usec(HostPage *page) {
+        uint64_t boottime_usec = host_boottime_usec(), realtime_usec = clock_realtime_usec();
+        PageLayout *noted_in;
+
+        do { /* in the page that others came to meanwhile, too */
+                noted_in = page_layout(page);
+                note_ahead(noted_in, (int64_t)(realtime_usec - boottime_usec));
+        } while (noted_in != __atomic_load_n(&page->page, __ATOMIC_SEQ_CST));
+        return realtime_usec;
+}
+
+uint64_t host_page_set_back_usec(HostPage *page) {
+        uint64_t realtime_usec = host_page_realtime_usec(page); /* first: rather too much */
+        int64_t now = (int64_t)(realtime_usec - host_boottime_usec()),
+                most = __atomic_load_n(&page_layout(page)->header.ahead_usec, __ATOMIC_SEQ_CST);
+
+        return most > now ? (uint64_t)(most - now) : 0;
 }
 
 void host_page_touch_all(HostPage *page) {

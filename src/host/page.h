@@ -65,6 +65,11 @@ void host_page_touch_made(HostPage *page, uint32_t counter);
 uint64_t host_page_touched_usec(const HostPage *page, uint32_t counter);
 /* How long that is ago. */
 uint64_t host_page_quiet_usec(const HostPage *page, uint32_t counter);
+/* CLOCK_REALTIME; the page keeps how far it has been ahead of the clock that nobody can set. */
+uint64_t host_page_realtime_usec(HostPage *page);
+/* By how much it is behind that: with so much more quiet, what was read before the last move is as
+ * old by CLOCK_REALTIME as if that had never been set back. */
+uint64_t host_page_set_back_usec(HostPage *page);
 /* Everything cached anywhere on the host is stale. */
 void host_page_touch_all(HostPage *page);
 

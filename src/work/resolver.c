@@ -16,7 +16,6 @@
 
 #include "basic/clock.h"
 #include "cache/redis-value.h"
-#include "host/map.h"
 #include "sys/log.h"
 #include "work/thread.h"
 
@@ -24,9 +23,9 @@
 #define PING_USEC         USEC_PER_SEC
 #define MOVED_LATELY_USEC (5 * USEC_PER_SEC)
 
-/* A counter is quiet when it has not moved for 1.1 times the TTL and what clocks may differ by. */
+/* A counter is quiet when it has not moved for 1.1 times the TTL and what clocks may differ by; and
+ * for as long as the clock was set back, by which the age of what is in Redis goes. */
 #define QUIET_USEC(ttl) ((ttl) + (ttl) / 10 + REDIS_CLOCK_SEC * USEC_PER_SEC)
-#define SET_BACK_USEC   (REDIS_CLOCK_SEC * USEC_PER_SEC / 2) /* a clock that moves back by more */
 
 #define MESSAGE_REDIS_AWAY "8e1f6f0a7f3b4c0b9d6a5a3e0c7d2b41"
 #define MESSAGE_REDIS_BACK "d4a7c2b95e1848b7a0c36f1d8e2b5a90"
@@ -50,10 +49,8 @@ struct Resolver {
         Lookup *batch[BATCH_MAX];
         Question questions[BATCH_MAX];
         size_t n_questions;
-        Link rest[BATCH_MAX];   /* what the store is asked for */
-        bool redis_was_up;      /* as last logged */
-        int64_t clock_usec;     /* the furthest that the clock was seen ahead of CLOCK_BOOTTIME */
-        uint64_t distrust_usec; /* CLOCK_BOOTTIME until which Redis is not asked */
+        Link rest[BATCH_MAX]; /* what the store is asked for */
+        bool redis_was_up;    /* as last logged */
         atomic_uint_fast64_t timeout_usec;
         uint64_t pinged_usec; /* CLOCK_MONOTONIC */
         uint64_t moved_usec;  /* CLOCK_BOOTTIME of the last move that was taken as a hint */
@@ -133,48 +130,34 @@ static void deliver(Resolver *resolver, const Question *q) {
         }
 }
 
-/* What is in Redis has its age by the clock. When that is set back, what had become too old lives
- * again, some of it only when the clock stands again where it was. */
-static void watch_clock(Resolver *resolver) {
-        uint64_t boottime_usec = host_boottime_usec();
-        int64_t clock_usec = (int64_t)(clock_realtime_usec() - boottime_usec),
-                back_usec = resolver->clock_usec - clock_usec;
-
-        if (back_usec > (int64_t)SET_BACK_USEC) {
-                resolver->distrust_usec =
-                                MAX(resolver->distrust_usec,
-                                    boottime_usec + (uint64_t)back_usec +
-                                                    QUIET_USEC(resolver->options.redis_ttl_usec));
-                resolver->clock_usec = clock_usec;
-        }
-        resolver->clock_usec = MAX(resolver->clock_usec, clock_usec);
+static bool is_quiet(const Resolver *resolver, const Question *q, uint64_t set_back_usec) {
+        return host_page_quiet_usec(resolver->options.page, q->counter) >
+               QUIET_USEC(resolver->options.redis_ttl_usec) + set_back_usec;
 }
 
 static void ask_redis(Resolver *resolver) {
-        uint64_t quiet_usec = QUIET_USEC(resolver->options.redis_ttl_usec);
+        uint64_t set_back_usec = host_page_set_back_usec(resolver->options.page);
         uint64_t seen_usec = store_seen_usec(resolver->options.store);
         Link *links[BATCH_MAX];
         size_t n = 0;
 
         (void)redis_tend(resolver->options.redis);
-        watch_clock(resolver);
-        if (host_boottime_usec() < resolver->distrust_usec)
-                return;
         /* Loaded after the time: what was seen by then moved the counters. */
         if (store_sight(resolver->options.store, clock_monotonic_usec()) == STORE_SIGHT_LOST)
                 return;
         for (size_t i = 0; i < resolver->n_questions; i++) {
                 Question *q = resolver->questions + i;
 
-                if (host_page_quiet_usec(resolver->options.page, q->counter) > quiet_usec)
+                if (is_quiet(resolver, q, set_back_usec))
                         links[n++] = &q->link;
         }
         if (n == 0 || redis_get(resolver->options.redis, &resolver->arena, links, n) <= 0)
                 return;
+        set_back_usec = host_page_set_back_usec(resolver->options.page); /* meanwhile, too */
         for (size_t i = 0; i < resolver->n_questions; i++) {
                 Question *q = resolver->questions + i;
 
-                if (q->link.id == 0)
+                if (q->link.id == 0 || !is_quiet(resolver, q, set_back_usec))
                         continue;
                 q->from_redis = q->answered = true;
                 q->read_usec = MIN(q->read_usec, seen_usec);
@@ -245,7 +228,7 @@ static void resolve(Resolver *resolver, size_t n) {
         begin_batch(resolver, n);
         if (resolver->options.redis)
                 ask_redis(resolver);
-        read_usec = clock_realtime_usec();
+        read_usec = host_page_realtime_usec(resolver->options.page);
         n_rest = ask_store(resolver);
         if (resolver->options.redis && n_rest > 0 && !resolver->arena.overflow)
                 redis_put(resolver->options.redis, &resolver->arena, resolver->rest, n_rest,
@@ -284,7 +267,7 @@ static uint64_t tend_redis(Resolver *resolver) {
 
         if (!redis)
                 return PING_USEC;
-        watch_clock(resolver);
+        (void)host_page_realtime_usec(resolver->options.page);
         usec = redis_tend(redis);
         if (redis_is_up(redis) == resolver->redis_was_up)
                 return MIN(usec, PING_USEC);
@@ -330,7 +313,6 @@ int resolver_new(const ResolverOptions *options, Resolver **ret) {
         if (!resolver)
                 return -ENOMEM;
         resolver->options = *options;
-        resolver->clock_usec = (int64_t)(clock_realtime_usec() - host_boottime_usec());
         atomic_init(&resolver->timeout_usec, options->timeout_usec);
         atomic_init(&resolver->active_urls, -1);
         arena_init(&resolver->arena, 0);

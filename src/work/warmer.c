@@ -143,7 +143,7 @@ static int walk(Warmer *warmer) {
         if (r < 0)
                 return r;
         warmer->read_usec = clock_monotonic_usec();
-        warmer->read_realtime_usec = clock_realtime_usec();
+        warmer->read_realtime_usec = host_page_realtime_usec(warmer->options.page);
         warmer->epoch = host_page_copy_marks(warmer->options.page, warmer->generations);
         store_session_deadline(session, warmer->read_usec + WALK_USEC);
         r = store_codes_each(session, INT64_MAX, on_link, warmer);

@@ -180,30 +180,65 @@ class ClockJumps(unittest.TestCase):
             self.assertLess(age, HEAD_SECONDS + 1.5 * harness.SLOW)
         self.assertLess(max(seconds), 3 * harness.SLOW)
 
+    def start_with_redis(self, ttl):
+        server = redis.Redis(tempfile.mkdtemp(prefix="shortener-redis-"))
+        self.addCleanup(shutil.rmtree, server.folder)
+        self.addCleanup(server.close)
+        one, = self.start("1", [f"Cache.RedisTTL={ttl}s", "Cache.Redis=" + server.url])
+        self.wait_redis(one)
+        return server, one
+
+    def wait_redis(self, instance):
+        harness.wait_for(lambda: instance.metric("shortener_redis_up ") == 1, 20, "Redis")
+
+    def check_asked(self, one, n, path):
+        """Redis is asked first, for what it does not have; n: how often it was, with that."""
+        lookups = one.metric("shortener_resolver_lookups_total ")
+        self.assertEqual(one.get(path).status, 404)
+        self.assertEqual(one.metric('shortener_cache_tier_misses_total{tier="redis"}'), n)
+        self.assertEqual(one.metric("shortener_resolver_lookups_total "), lookups + 1)
+
+    def edited_and_set_back(self, ttl, *before):
+        """The clock goes on until nothing from before an edit can be in Redis any more, and is set back, when those
+        of before were called: then it is still there. The service and the link's path."""
+        server, one = self.start_with_redis(ttl)
+        url = one.create("https://example.com/old")
+        path, key = "/" + url["short_code"], "shortener:1:" + url["short_code"]
+        self.assertEqual(one.get(path).status, 302)
+        harness.wait_for(lambda: server.command("EXISTS", key) == 1, 10, "the link to be in Redis")
+        self.assertEqual(one.put(f"/urls/{url['id']}", {"url": "https://example.com/new"}).status, 200)
+        self.clock.jump(2 * ttl, one)
+        redis.age_page(self.service, 2 * ttl)
+        self.check_asked(one, 1, "/nosuch")
+        for step in before:
+            step(one)
+        self.clock.jump(0)
+        self.assertIn(b"old", server.command("GET", key))
+        return one, path
+
+    def check_new(self, one, path):
+        self.assertEqual(one.get(path).headers["Location"], "https://example.com/new")
+        self.assertEqual(one.metric('shortener_cache_tier_hits_total{tier="redis"}'), 0)
+
     @unittest.skipIf(redis.why_not(), redis.why_not())
     def test_what_lives_again_in_redis(self):
-        """The clock goes on until nothing from before an edit can be in Redis any more, and is set back: then it is
-        still there."""
-        with redis.Redis(tempfile.mkdtemp(prefix="shortener-redis-")) as server:
-            self.addCleanup(shutil.rmtree, server.folder)
-            ttl = 300
-            one, = self.start("1", [f"Cache.RedisTTL={ttl}s", "Cache.Redis=" + server.url])
-            harness.wait_for(lambda: one.metric("shortener_redis_up ") == 1, 20, "Redis")
-            url = one.create("https://example.com/old")
-            path, key = "/" + url["short_code"], "shortener:1:" + url["short_code"]
-            self.assertEqual(one.get(path).status, 302)
-            harness.wait_for(lambda: server.command("EXISTS", key) == 1, 10, "the link to be in Redis")
-            self.assertEqual(one.put(f"/urls/{url['id']}", {"url": "https://example.com/new"}).status, 200)
-            self.clock.jump(2 * ttl, one)
-            redis.age_page(self.service)
-            lookups = one.metric("shortener_resolver_lookups_total ")
-            self.assertEqual(one.get("/nosuch").status, 404)  # Redis is asked first
-            self.assertEqual(one.metric('shortener_cache_tier_misses_total{tier="redis"}'), 1)
-            self.assertEqual(one.metric("shortener_resolver_lookups_total "), lookups + 1)
-            self.clock.jump(0, one)
-            self.assertIn(b"old", server.command("GET", key))
-            self.assertEqual(one.get(path).headers["Location"], "https://example.com/new")
-            self.assertEqual(one.metric('shortener_cache_tier_hits_total{tier="redis"}'), 0)
+        self.check_new(*self.edited_and_set_back(300))
+
+    @unittest.skipIf(redis.why_not(), redis.why_not())
+    def test_what_lives_again_for_who_starts_then(self):
+        one, path = self.edited_and_set_back(300, lambda one: self.assertEqual(one.stop(), 0))
+        one = self.service.start("1", wrapper=self.clock.wrapper)
+        self.wait_redis(one)
+        self.check_new(one, path)
+
+    @unittest.skipIf(redis.why_not(), redis.why_not())
+    def test_small_steps_back(self):
+        """Each of them is nothing, and with time so is their sum: Redis is asked on."""
+        _, one = self.start_with_redis(20)
+        redis.age_page(self.service)
+        for n in range(10):
+            self.clock.set(-7 * n)
+            self.check_asked(one, n + 1, f"/nosuch{n}")
 
 
 if __name__ == "__main__":

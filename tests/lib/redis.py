@@ -9,6 +9,7 @@ import signal
 import socket
 import struct
 import subprocess
+import time
 
 import harness
 
@@ -35,12 +36,14 @@ def why_not():
     return None if shutil.which("redis-server", path=path) else "redis-server is not installed"
 
 
-def age_page(service):
-    """As if no link had changed on the service's host for hours: Redis may be asked for all of them."""
+def age_page(service, seconds=None):
+    """As if no link had changed on the service's host for hours: Redis may be asked for all of them. Or only for so
+    many seconds."""
+    moved = 0 if seconds is None else int((time.clock_gettime(time.CLOCK_BOOTTIME) - seconds) * 1e6)
     with open(os.path.join(service.runtime, "page"), "r+b") as file, mmap.mmap(file.fileno(), 0) as page:
-        struct.pack_into("<Q", page, 136, 1)        # when the epoch moved
+        struct.pack_into("<Q", page, 136, moved or 1)  # when the epoch moved
         for counter in range(65536):
-            struct.pack_into("<Q", page, 4096 + 16 * counter + 8, 0)
+            struct.pack_into("<Q", page, 4096 + 16 * counter + 8, moved)
 
 
 class RedisError(Exception):

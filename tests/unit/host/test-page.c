@@ -76,6 +76,30 @@ static void test_time_far_ahead_is_mended(void **state) {
         assert_true(host_page_touched_usec(page, 5) == soon);
 }
 
+/* The clock cannot be set here: the page says that it was ahead. */
+static void test_a_clock_that_was_set_back(void **state) {
+        const uint64_t hour = 3600 * USEC_PER_SEC;
+        Fixture *f = *state;
+        HostPage *page = open_page(f);
+        uint64_t before = clock_realtime_usec(), ahead;
+
+        assert_in_range(host_page_realtime_usec(page), before, clock_realtime_usec());
+        assert_in_range(host_page_set_back_usec(page), 0, USEC_PER_SEC);
+        ahead = clock_realtime_usec() - boottime_usec() + hour;
+        write_u64(f, ahead, offsetof(PageLayout, header.ahead_usec));
+        assert_in_range(host_page_set_back_usec(page), hour - USEC_PER_SEC, hour + USEC_PER_SEC);
+        /* kept by who starts later ... */
+        page = host_page_free(page);
+        page = open_page(f);
+        assert_in_range(host_page_realtime_usec(page), before, clock_realtime_usec());
+        assert_in_range(host_page_set_back_usec(page), hour - USEC_PER_SEC, hour + USEC_PER_SEC);
+        /* ... and taken along into another page */
+        assert_int_equal(unlink(f->path), 0);
+        assert_true(host_page_check(page));
+        assert_in_range(host_page_set_back_usec(page), hour - USEC_PER_SEC, hour + USEC_PER_SEC);
+        (void)host_page_free(page);
+}
+
 /* ---- another file at the path ---- */
 
 static void test_replaced_file_is_followed(void **state) {
@@ -168,6 +192,7 @@ int main(void) {
                 TEST_IN_FOLDER(test_fresh_until_touched),
                 TEST_IN_FOLDER(test_times),
                 TEST_IN_FOLDER(test_time_far_ahead_is_mended),
+                TEST_IN_FOLDER(test_a_clock_that_was_set_back),
                 TEST_IN_FOLDER(test_replaced_file_is_followed),
                 TEST_IN_FOLDER(test_removed_file_is_made_again),
                 TEST_IN_FOLDER(test_without_a_folder_all_stay_together),
