@@ -133,7 +133,11 @@ static void watch_once(Watcher *watcher) {
         bool began = false;
         int r;
 
-        wait = watcher->hears ? LISTEN_USEC : watcher->due_usec != 0 ? OTHERS_LISTEN : 0;
+        /* Who stood still until his last word was too old says the next one at once. */
+        if (watcher->hears)
+                wait = store_sight(watcher->store, seen_usec) == STORE_SIGHT_ALL ? LISTEN_USEC : 0;
+        else
+                wait = watcher->due_usec != 0 ? OTHERS_LISTEN : 0;
         r = open_session(watcher, &watcher->listening);
         if (r == 0)
                 r = store_watch(watcher->listening, wait, on_changed, watcher, &began);

@@ -250,6 +250,21 @@ class Hosts(unittest.TestCase):
             self.assertEqual(self.b.metric("shortener_watcher_up "), 0)
         self.wait_hears(self.b)
 
+    def test_a_process_that_goes_on_hears_at_once(self):
+        """Not only when its watcher would have spoken next."""
+        def blind():
+            self.wait_hears(self.b)
+            os.kill(self.b.process.pid, signal.SIGSTOP)
+            try:
+                stopped = time.monotonic()
+                harness.wait_for(lambda: time.monotonic() > stopped + LIMIT + 0.3, 5, "the watcher's word to be old")
+            finally:
+                os.kill(self.b.process.pid, signal.SIGCONT)
+            start = time.monotonic()
+            self.wait_hears(self.b)
+            return time.monotonic() - start
+        self.assertLess(min(blind() for _ in range(3)), 0.2)  # from one word to the next: 0.25
+
     def test_a_watcher_that_stands_still_while_the_database_is_frozen(self):
         """Nothing says that the server is away, and it is asked in vain: what did not change is answered all the same."""
         urls = [self.cached(self.b) for _ in range(3)]
