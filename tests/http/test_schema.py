@@ -121,6 +121,40 @@ class Unfit(unittest.TestCase):
             self.assertEqual(self.one.post("/urls", {"url": "https://example.com/x"}).status, 201)
         self.assertEqual(self.lines("schema"), [])
 
+    def test_an_unfit_host_beside_a_fit_one(self):
+        """Another server of the URL that has no schema, or one of no use, is no candidate."""
+        other = postgres.Postgres(settings={"port": self.server.port})
+        self.addCleanup(other.close)
+        other.create(pgfaults.NAME, schema=False)
+        self.server.create(pgfaults.NAME)
+        self.service.url = (f"postgresql:///{pgfaults.NAME}?host={other.folder},{self.server.folder}"
+                            f"&port={self.server.port}&user=postgres")
+        self.one = self.service.start()
+        harness.wait_for(self.is_ready, 10, "/ready")
+        self.assertEqual(self.one.post("/urls", {"url": "https://example.com/x"}).status, 201)
+        migrate_to(other, OLD)
+        self.server.stop()
+        self.assert_unfit(f"schema {OLD} is older than 5: run 'shortenerctl db migrate'")
+        self.server.start()
+        self.assert_recovers(f"schema {OLD} is older than 5")
+
+    def test_an_unfit_host_that_was_promoted(self):
+        """History went on there: the old primary is not written to, though its schema is of use."""
+        old = postgres.Postgres(settings={"wal_level": "replica", "max_wal_senders": 4, "hot_standby": "on"})
+        self.addCleanup(old.close)
+        old.create(pgfaults.NAME)
+        new = postgres.Postgres(standby_of=old, settings={"port": old.port})
+        self.addCleanup(new.close)
+        new.run(postgres.program("pg_ctl"), "promote", "-w", "-D", new.data)
+        new.psql("DROP TABLE schema_versions CASCADE; DROP TABLE urls CASCADE", pgfaults.NAME)
+        for hosts in ((old, new), (new, old)):
+            self.service.url = (f"postgresql:///{pgfaults.NAME}?host={','.join(h.folder for h in hosts)}"
+                                f"&port={old.port}&user=postgres")
+            one = self.service.instance("1")
+            one.start(wait=False)
+            self.assertEqual(one.process.wait(20 * harness.SLOW), 78, one.log())
+            self.assertIn("has no schema", one.log())
+
     def test_other_schema_after_an_outage(self):
         self.start_with()
         url = self.one.create()

@@ -282,8 +282,6 @@ static int connect_paced(PgSession *s) {
         if (connect_usec != 0 && (s->limit_usec == 0 || now_usec + connect_usec < s->limit_usec))
                 s->limit_usec = now_usec + connect_usec;
         r = pg_connect_any(s);
-        if (r == 0)
-                r = pg_check_fit(s);
         now_usec = clock_monotonic_usec();
         if (r != -ENOMEM) {
                 atomic_store(&store->crowded, r < 0 && pg_is_crowded(s));

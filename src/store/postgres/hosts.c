@@ -7,7 +7,8 @@
  * may go on where it was frozen, with the connections that it had. So after an outage none of those
  * is believed, and all hosts are asked: the primary on the highest timeline is the one. As long as
  * one has not said what it is, since it starts, is down or is silent, it may be a later primary:
- * those that did not are asked again and again, less and less often.
+ * those that did not are asked again and again, less and less often. One whose schema or encoding
+ * is of no use is passed over for one that fits, unless its timeline is higher.
  */
 
 #include <errno.h>
@@ -38,6 +39,8 @@ typedef struct Search {
         PGconn *best;      /* the primary on the highest timeline so far */
         uint64_t timeline; /* its */
         char crowded[STORE_ERROR_SIZE]; /* what one without room has said */
+        char unfit[STORE_ERROR_SIZE];   /* why the primary on ... */
+        uint64_t unfit_timeline;        /* ... the highest of these is of no use */
 } Search;
 
 /* The session's new connection is put aside while others are asked. */
@@ -66,6 +69,23 @@ static void limit_host(PgSession *s, const Search *search, uint64_t limit_usec, 
                 s->limit_usec = now_usec + left_usec / n_left;
 }
 
+/* Connected, to a primary that this program can use. */
+static int connect_fit(PgSession *s, Search *search, size_t host) {
+        char why[STORE_ERROR_SIZE];
+        int r = pg_connect_host(s, host, search->password);
+
+        if (r < 0)
+                return r;
+        r = pg_ask_fit(s, why);
+        if (r != STORE_BAD_SCHEMA)
+                return r;
+        if (!*search->unfit || s->timeline > search->unfit_timeline) {
+                memcpy(search->unfit, why, sizeof(search->unfit));
+                search->unfit_timeline = s->timeline;
+        }
+        return -EHOSTDOWN;
+}
+
 static int search_hosts(PgSession *s, Search *search) {
         uint64_t limit_usec = s->limit_usec;
         size_t n_hosts = pg_store(s)->n_hosts;
@@ -73,7 +93,7 @@ static int search_hosts(PgSession *s, Search *search) {
 
         for (size_t i = 0; i < n_hosts; i++) {
                 limit_host(s, search, limit_usec, n_hosts - i);
-                r = pg_connect_host(s, i, search->password);
+                r = connect_fit(s, search, i);
                 if (r == 0)
                         keep_better(s, search);
                 if (r == -ENOMEM || (r == 0 && !search->all))
@@ -87,6 +107,13 @@ static int search_hosts(PgSession *s, Search *search) {
         return r == -EBUSY ? -ETIMEDOUT : r;
 }
 
+/* One of no use is no candidate beside one that is; but it may be the later primary. */
+static bool is_unfit(const Search *search) {
+        if (search->best)
+                return search->unfit_timeline > search->timeline;
+        return *search->unfit && !*search->crowded;
+}
+
 int pg_connect_any(PgSession *s) {
         PgStore *store = pg_store(s);
         unsigned n_outages = atomic_load(&store->n_outages);
@@ -95,6 +122,7 @@ int pg_connect_any(PgSession *s) {
         int r;
 
         s->looking = false;
+        s->n_unfit = atomic_load(&store->n_unfit);
         *s->sqlstate = 0;
         r = credential_read(CREDENTIAL, CREDENTIAL_FILE, &search.password);
         if (r < 0 && r != -ENOENT) {
@@ -111,7 +139,12 @@ int pg_connect_any(PgSession *s) {
                 search.best = NULL;
                 r = -EHOSTDOWN;
         }
+        if (is_unfit(&search)) {
+                PQfinish(search.best); /* history went on in the other one */
+                return r == -ENOMEM ? r : pg_set_unfit(s, search.unfit);
+        }
         if (search.best) {
+                pg_set_fit(s);
                 if (search.all && !search.unheard && !*search.crowded)
                         atomic_store(&store->n_looked, n_outages);
                 s->db = search.best;

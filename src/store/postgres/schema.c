@@ -118,35 +118,40 @@ static int read_fit(PgSession *s, int64_t *ret_version) {
         return check_encoding(s);
 }
 
-int pg_check_fit(PgSession *s) {
+int pg_ask_fit(PgSession *s, char ret_why[STORE_ERROR_SIZE]) {
         StoreSchema schema = {.supported = (int)series_of(s)->n, .oldest = series_of(s)->oldest};
-        Store *store = s->session.store;
-        char why[STORE_ERROR_SIZE];
         int64_t version = 0;
         int r;
 
-        if (!store->options.check_fit)
+        *ret_why = 0;
+        if (!s->session.store->options.check_fit)
                 return 0;
-        s->n_unfit = atomic_load(&pg_store(s)->n_unfit);
         r = read_fit(s, &version);
         schema.version = (int)MIN(version, (int64_t)INT32_MAX);
         if (r == STORE_BAD_SCHEMA)
-                memcpy(why, s->session.error, sizeof(why));
-        if (r == STORE_NOT_FOUND ||
-            (r == 0 &&
-             store_schema_fits(&schema, atomic_load(&pg_store(s)->ran), why, sizeof(why)))) {
-                atomic_store(&pg_store(s)->ran, true);
-                store_set_fit(store);
-                return 0;
+                memcpy(ret_why, s->session.error, sizeof(s->session.error));
+        else if (r == 0 && !store_schema_fits(&schema, atomic_load(&pg_store(s)->ran), ret_why,
+                                              STORE_ERROR_SIZE))
+                r = STORE_BAD_SCHEMA;
+        if (r < 0 || r == STORE_BAD_SCHEMA) {
+                pg_disconnect(s);
+                return r;
         }
-        if (r >= 0) {
-                store_session_set_error(&s->session, "%s", why);
-                atomic_fetch_add(&pg_store(s)->n_unfit, 1); /* older connections look again */
-                store_set_unfit(store, why);
-                r = -EHOSTDOWN;
-        }
-        pg_disconnect(s);
-        return r;
+        return 0;
+}
+
+void pg_set_fit(PgSession *s) {
+        if (!s->session.store->options.check_fit)
+                return;
+        atomic_store(&pg_store(s)->ran, true);
+        store_set_fit(s->session.store);
+}
+
+int pg_set_unfit(PgSession *s, const char *why) {
+        store_session_set_error(&s->session, "%s", why);
+        atomic_fetch_add(&pg_store(s)->n_unfit, 1); /* older connections look again */
+        store_set_unfit(s->session.store, why);
+        return -EHOSTDOWN;
 }
 
 /* ---- the verbs ---- */

@@ -187,9 +187,12 @@ void pg_advise(PgSession *s);
 int pg_timeline_check(PgSession *s, uint64_t system, uint64_t timeline) _must_check_;
 void pg_timeline_load(Store *store);
 
-/* Of a new connection: is the schema of use (schema.c), if anybody wants to know? -EHOSTDOWN: no.
- */
-int pg_check_fit(PgSession *s) _must_check_;
+/* Of a new connection: is the schema of use (schema.c), if anybody wants to know? Otherwise it is
+ * closed: STORE_BAD_SCHEMA, and why; -errno: it did not say. */
+int pg_ask_fit(PgSession *s, char ret_why[STORE_ERROR_SIZE]) _must_check_;
+/* What that means for the store: -EHOSTDOWN. */
+void pg_set_fit(PgSession *s);
+int pg_set_unfit(PgSession *s, const char *why) _must_check_;
 
 /* ---- several hosts (hosts.c) ---- */
 
