@@ -24,34 +24,63 @@
 #define ATTEMPTS_MAX        1000u
 
 struct Evidence {
-        int fd;            /* the folder */
+        char *path;
+        int fd; /* the folder */
+        dev_t device;
+        ino_t inode;       /* of fd: whether the path still leads there */
         size_t n_unsynced; /* files since the last sync */
         bool whole;        /* the file system is to be synced */
 };
 
-int evidence_open(const char *folder, Evidence **ret) {
-        _cleanup_(evidence_free_p) Evidence *evidence = calloc(1, sizeof *evidence);
+/* Makes the folder if only it is missing. What was open stays so upon a failure. */
+static int open_folder(Evidence *evidence) {
+        _cleanup_fd_ int fd = -1;
+        struct stat st;
 
-        if (!evidence)
-                return -ENOMEM;
-        if (mkdir(folder, 0750) < 0 && errno != EEXIST) {
-                evidence->fd = -1;
+        if (mkdir(evidence->path, 0750) < 0 && errno != EEXIST)
                 return -errno;
-        }
-        evidence->fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (evidence->fd < 0)
+        fd = open(evidence->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0 || faccessat(fd, ".", W_OK | X_OK, AT_EACCESS) < 0 || fstat(fd, &st) < 0)
                 return -errno;
-        if (faccessat(evidence->fd, ".", W_OK | X_OK, AT_EACCESS) < 0)
-                return -errno;
-        *ret = TAKE_PTR(evidence);
+        (void)fd_close(evidence->fd);
+        evidence->fd = TAKE_FD(fd);
+        evidence->device = st.st_dev;
+        evidence->inode = st.st_ino;
         return 0;
 }
 
+int evidence_open(const char *folder, Evidence **ret) {
+        _cleanup_(evidence_free_p) Evidence *evidence = calloc(1, sizeof *evidence);
+        int r;
+
+        if (!evidence)
+                return -ENOMEM;
+        evidence->fd = -1;
+        evidence->path = strdup(folder);
+        if (!evidence->path)
+                return -ENOMEM;
+        r = open_folder(evidence);
+        if (r >= 0)
+                *ret = TAKE_PTR(evidence);
+        return r;
+}
+
 Evidence *evidence_free(Evidence *evidence) {
-        if (evidence)
+        if (evidence) {
                 (void)fd_close(evidence->fd);
+                free(evidence->path);
+        }
         free(evidence);
         return NULL;
+}
+
+int evidence_follow(Evidence *evidence) {
+        struct stat st;
+
+        if (stat(evidence->path, &st) == 0 && st.st_dev == evidence->device &&
+            st.st_ino == evidence->inode)
+                return 0;
+        return open_folder(evidence);
 }
 
 /* Letters, digits, dot, minus and underscore stay; a run of anything else becomes one underscore.

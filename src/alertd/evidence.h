@@ -18,6 +18,9 @@ typedef struct Evidence Evidence;
 int evidence_open(const char *folder, Evidence **ret) _must_check_;
 Evidence *evidence_free(Evidence *evidence);
 DEFINE_CLEANUP(Evidence, evidence_free)
+/* The folder that has the path now, made again if somebody has removed it. Not between a write and
+ * its sync. */
+int evidence_follow(Evidence *evidence) _must_check_;
 
 /* The name of alert number `index` of its batch; attempt 0 is the plain one. */
 void evidence_name(const BatchAlert *alert, uint64_t received_usec, size_t index, unsigned attempt,

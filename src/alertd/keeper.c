@@ -155,6 +155,10 @@ static int begin_group(Keeper *keeper, const char **ret_what) {
         r = alert_log_follow(keeper->parts.log);
         if (r < 0)
                 return r;
+        *ret_what = "evidence";
+        r = evidence_follow(keeper->parts.evidence);
+        if (r < 0)
+                return r;
         *ret_what = "queue";
         return journal_rotate(keeper->parts.journal);
 }

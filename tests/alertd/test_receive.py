@@ -250,6 +250,26 @@ class Alone(unittest.TestCase):
             stand_in.close()
             shutil.rmtree(folder)
 
+    def test_evidence_removed(self):
+        """A folder of evidence that somebody has removed is made again: no alert is refused for that."""
+        with alertd.Receiver() as receiver:
+            receiver.start()
+            self.assertEqual(receiver.post(batch(alert("Before"))).status, 200)
+            shutil.rmtree(receiver.evidence)
+            self.assertEqual(receiver.post(batch(alert("Behind"), alert("Behind"))).status, 200)
+            self.assertEqual([f["alert_name"] for f in receiver.files().values()], ["Behind"] * 2)
+            # Another one in its place, and nothing to make it in.
+            os.rename(receiver.evidence, receiver.evidence + ".old")
+            os.mkdir(receiver.evidence, 0o750)
+            self.assertEqual(receiver.post(batch(alert("Other"))).status, 200)
+            self.assertEqual([f["alert_name"] for f in receiver.files().values()], ["Other"])
+            os.rename(receiver.evidence, receiver.evidence + ".older")
+            open(receiver.evidence, "w").close()
+            self.assertEqual(receiver.post(batch(alert("None"))).status, 503)
+            receiver.wait_said("alerts not kept, answered 503: Not a directory")
+            os.unlink(receiver.evidence)
+            self.assertEqual(receiver.post(batch(alert("Again"))).status, 200)
+
     def test_one_process_a_queue(self):
         with alertd.Receiver() as one:
             one.start()
