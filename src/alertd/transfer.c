@@ -10,12 +10,15 @@
 
 #include <curl/curl.h>
 #include <errno.h>
+#include <jansson.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 
 #include "basic/clock.h"
 
 #define ACCURACY_USEC (1 * USEC_PER_MSEC)
+#define BODY_KEPT     1024u           /* bytes of an answer */
+#define AFTER_MAX_SEC (366.0 * 86400) /* more is taken for this */
 #define USER_AGENT    "shortener-alertd/" SHORTENER_VERSION
 
 struct Transfers {
@@ -28,6 +31,7 @@ struct Transfer {
         Transfers *transfers;
         CURL *easy;
         struct curl_slist *headers;
+        Buffer body; /* the beginning of the answer's */
         TransferDone done;
         void *userdata;
         bool busy;
@@ -35,6 +39,18 @@ struct Transfer {
 
 /* ---- results ---- */
 
+/* Discord says there how long exactly; the header is in whole seconds, or missing. */
+static uint64_t body_after_usec(Slice body) {
+        json_t *root = json_loadb(body.data ? body.data : "", body.len, 0, NULL),
+               *value = json_object_get(root, "retry_after");
+        double after = json_number_value(value); /* 0 of what is no number */
+
+        json_decref(root);
+        return after > 0 ? (uint64_t)(MIN(after, AFTER_MAX_SEC) * (double)USEC_PER_SEC) : 0;
+}
+
+/* A status counts once it is there, even if the rest of the answer is not: what was taken must not
+ * be sent again. */
 static void finish(Transfer *transfer, CURLcode code) {
         TransferResult result = {.error = curl_easy_strerror(code)};
         curl_off_t after = 0;
@@ -42,12 +58,15 @@ static void finish(Transfer *transfer, CURLcode code) {
 
         (void)curl_multi_remove_handle(transfer->transfers->multi, transfer->easy);
         transfer->busy = false;
-        if (code == CURLE_OK) {
-                (void)curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
+        (void)curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
+        if (status >= 200) {
                 (void)curl_easy_getinfo(transfer->easy, CURLINFO_RETRY_AFTER, &after);
                 result.status = (int)status;
                 result.retry_after_usec = after > 0 ? (uint64_t)after * USEC_PER_SEC : 0;
         }
+        if (status == 429)
+                result.retry_after_usec = MAX(result.retry_after_usec,
+                                              body_after_usec(buffer_slice(&transfer->body)));
         transfer->done(transfer->userdata, &result);
 }
 
@@ -167,7 +186,12 @@ Transfers *transfers_free(Transfers *transfers) {
 
 /* ---- one target's ---- */
 
-static size_t drop_body(char *data _unused_, size_t size, size_t n, void *userdata _unused_) {
+static size_t keep_body(char *data, size_t size, size_t n, void *userdata) {
+        Transfer *transfer = userdata;
+
+        if (transfer->body.len < BODY_KEPT)
+                buffer_append(&transfer->body,
+                              slice_make(data, MIN(size * n, BODY_KEPT - transfer->body.len)));
         return size * n;
 }
 
@@ -181,7 +205,8 @@ static void set_options(Transfer *transfer, const char *url, uint64_t timeout_us
         (void)curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)(timeout_usec / USEC_PER_MSEC));
         (void)curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
         (void)curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
-        (void)curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, drop_body);
+        (void)curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, keep_body);
+        (void)curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer);
         (void)curl_easy_setopt(easy, CURLOPT_POST, 1L);
 #if LIBCURL_VERSION_NUM >= 0x075500
         (void)curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
@@ -225,6 +250,7 @@ Transfer *transfer_free(Transfer *transfer) {
                 if (transfer->easy)
                         curl_easy_cleanup(transfer->easy);
                 curl_slist_free_all(transfer->headers);
+                buffer_done(&transfer->body);
         }
         free(transfer);
         return NULL;
@@ -232,6 +258,7 @@ Transfer *transfer_free(Transfer *transfer) {
 
 int transfer_post(Transfer *transfer, Slice body) {
         CHECK(!transfer->busy);
+        buffer_clear(&transfer->body);
         (void)curl_easy_setopt(transfer->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.len);
         (void)curl_easy_setopt(transfer->easy, CURLOPT_POSTFIELDS, body.data);
         if (curl_multi_add_handle(transfer->transfers->multi, transfer->easy) != CURLM_OK)

@@ -14,7 +14,7 @@ typedef struct Transfer Transfer; /* one target's connection; one request at a t
 typedef struct TransferResult {
         int status;                /* of HTTP; 0: there was no answer */
         const char *error;         /* then why: static text that names no URL */
-        uint64_t retry_after_usec; /* Retry-After; 0: none */
+        uint64_t retry_after_usec; /* Retry-After, or retry_after in the body of a 429; 0: none */
 } TransferResult;
 
 typedef void (*TransferDone)(void *userdata, const TransferResult *result);

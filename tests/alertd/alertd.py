@@ -105,7 +105,7 @@ class StandIn:
         self.server.server_close()
 
 
-def status(code, **headers):
+def status(code, body=b"", **headers):
     """An answer: sends the status. 2xx: the request counts as taken before the receiver can know."""
 
     def answer(handler, stand_in):
@@ -115,8 +115,10 @@ def status(code, **headers):
         handler.send_response(code)
         for name, value in headers.items():
             handler.send_header(name.replace("_", "-"), value)
-        handler.send_header("Content-Length", "0")
+        if "Content_Length" not in headers:
+            handler.send_header("Content-Length", str(len(body)))
         handler.end_headers()
+        handler.wfile.write(body)
 
     return answer
 

@@ -200,6 +200,47 @@ class Trouble(unittest.TestCase):
         self.assertGreaterEqual(tries[1][0] - tries[0][0], 3.0)
         self.assertLess(tries[1][0] - tries[0][0], 3.0 * 1.1 + 2 * harness.SLOW)
 
+    def test_429_says_when_in_its_body(self):
+        """Discord's JSON has the exact time; it counts when the header is missing or says less."""
+        for header in ({}, {"Retry_After": "1"}):
+            tries = self.run_with([status(429, b'{"message": "slow", "retry_after": 2.75, "global": false}', **header)], n=1)
+            self.assertGreaterEqual(tries[1][0] - tries[0][0], 2.75)
+            self.assertLess(tries[1][0] - tries[0][0], 2.75 * 1.1 + 2 * harness.SLOW)
+
+    def test_429_with_nonsense(self):
+        """What is no number, or not from a 429, is no time to wait."""
+        bodies = (b'{"retry_after": "60"}', b'{"retry_after": -60}', b'{"retry_after": true}', b"[" * 5000, b"60", b"{")
+        for body in bodies:
+            tries = self.run_with([status(429, body)], n=1)
+            self.assertLess(tries[1][0] - tries[0][0], 1.5 + 2 * harness.SLOW, body)
+        tries = self.run_with([status(500, b'{"retry_after": 60}')], n=1)
+        self.assertLess(tries[1][0] - tries[0][0], 1.5 + 2 * harness.SLOW)
+
+    def test_taken_but_the_body_is_missing(self):
+        """2xx is 2xx, whatever becomes of the rest of the answer: nothing is sent twice."""
+        def cut(handler, stand_in):
+            status(200, Content_Length="1000")(handler, stand_in)
+            handler.wfile.flush()
+            handler.close_connection = True
+
+        def stall(handler, stand_in):
+            status(200, Content_Length="1000")(handler, stand_in)
+            handler.wfile.flush()
+            hang(handler, stand_in)
+
+        with forwarding([cut, stall, status(204, Connection="close")], options=["Alerts.Timeout=1s"]) as (stand_in, receiver):
+            receiver.start()
+            for n in range(3):
+                receiver.post(batch(alert(summary=str(n))))
+                harness.wait_for(lambda: receiver.page()["forwarded"] == n + 1, 20, "it to be counted")
+            self.assertEqual([e["description"] for e in stand_in.embeds()], ["0", "1", "2"])
+            self.assertNotIn("not taken", receiver.said())
+            # The next one is judged by its own answer.
+            stand_in.close()
+            receiver.post(batch(alert()))
+            receiver.wait_said("not taken: Couldn't connect to server")
+            self.assertEqual(receiver.page()["pending"], 1)
+
     def test_500(self):
         tries = self.run_with([status(500), status(502), status(503)])
         waits = [b[0] - a[0] for a, b in zip(tries[:4], tries[1:4])]
