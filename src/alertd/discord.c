@@ -46,6 +46,24 @@ static size_t units(uint32_t c) {
         return c >= 0x10000 ? 2 : 1;
 }
 
+/* Discord trims texts and refuses what is then empty; its blanks are Unicode's, and what has no
+ * width. */
+static bool is_blank(Slice text) {
+        size_t at = 0;
+
+        while (at < text.len) {
+                uint32_t c;
+
+                if (utf8_next(text, &at, &c) < 0)
+                        return false;
+                if (c > ' ' && c != 0x7F && c != 0xA0 && c != 0xAD && c != 0x1680 &&
+                    !(c >= 0x2000 && c <= 0x200F) && !(c >= 0x2028 && c <= 0x202F) &&
+                    !(c >= 0x205F && c <= 0x206F) && c != 0x3000 && c != 0xFEFF)
+                        return false;
+        }
+        return true;
+}
+
 /* text onto out, at most max units, cut with an ellipsis; returns the units. */
 static size_t append_clipped(Slice text, size_t max, Buffer *out) {
         size_t n = 0, at = 0, keep_len = out->len, keep_n = 0;
@@ -85,7 +103,7 @@ static json_t *text_value(Slice text, size_t max, size_t *n_units) {
         Slice shown = buffer_slice(&clipped);
         json_t *value = NULL;
 
-        if (slice_trim(shown).len == 0) {
+        if (is_blank(shown)) {
                 shown = SLICE("-");
                 n = 1;
         }
@@ -164,7 +182,7 @@ static void add_runbook(Embed *embed, json_t *alert) {
 
         if (target_check_url(url) >= 0)
                 add_link(embed, "Runbook", "What to do", url);
-        else if (slice_trim(section).len > 0)
+        else if (!is_blank(section))
                 add_field(embed, "Runbook", section, SHORT_VALUE_MAX, false);
 }
 
@@ -216,7 +234,7 @@ static json_t *make_embed(json_t *alert, const char *grafana_url, size_t *ret_un
         Embed embed = {.fields = json_array(), .n_units = strlen(FOOTER)};
         json_t *title, *description, *result;
 
-        if (slice_trim(text).len == 0)
+        if (is_blank(text))
                 text = batch_text(alert, "annotations", "description");
         title = title_of(alert, &look, &embed.n_units);
         description = text_value(text, DESCRIPTION_MAX, &embed.n_units);

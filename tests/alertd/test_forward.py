@@ -19,6 +19,10 @@ from alertd import alert, batch, forwarding, hang, status
 LONG = bool(os.environ.get("SHORTENER_TEST_LONG"))
 
 
+# What Discord takes for nothing at the ends of a text; a field with nothing in it is refused.
+BLANK = " \t\n\r\u00a0\u2003\u200b\u3000\ufeff"
+
+
 def units(text):
     """Characters as UTF-16 counts them."""
     return len(text.encode("utf-16-le")) // 2
@@ -52,11 +56,11 @@ class Discord(unittest.TestCase):
             self.assertEqual(message["allowed_mentions"], {"parse": []})
             for embed in message["embeds"]:
                 self.assertTrue(0 < units(embed["title"]) <= 256)
-                self.assertTrue(0 < units(embed["description"]) <= 4096)
+                self.assertTrue(0 < units(embed["description"]) <= 4096 and embed["description"].strip(BLANK))
                 self.assertLessEqual(len(embed["fields"]), 25)
                 for field in embed["fields"]:
                     self.assertTrue(0 < units(field["name"]) <= 256 and field["name"].strip())
-                    self.assertTrue(0 < units(field["value"]) <= 1024 and field["value"].strip())
+                    self.assertTrue(0 < units(field["value"]) <= 1024 and field["value"].strip(BLANK))
                 text = json.dumps(embed)
                 self.assertNotIn("\\u0000", text)
 
@@ -92,6 +96,7 @@ class Discord(unittest.TestCase):
         wide = "\U0001F525" * 3000
         self.sent(*[alert("n" * 10240, summary="s" * 9999), alert(wide, summary=wide, instance=wide),
                     alert("a\0b", summary="\0\x01\x7f", instance="\0"), alert("x", summary=" \n\t "),
+                    alert("\u3000", summary="\u00a0\u200b\u3000", instance="\u2003\ufeff"),
                     alert("r", runbook_url="https://example.org/" + "r" * 2000),
                     alert("r", runbook_url="javascript:alert(1)")], *[alert(number=n, summary="y" * 1500) for n in range(20)],
                   {"status": "firing", "labels": "text"}, 7, None, [])
