@@ -222,6 +222,12 @@ void forward_go_on(Forward *forward) {
         if (forward->state != FORWARD_IDLE || forward->context->draining ||
             forward_pending(forward) == 0)
                 return;
+        /* What became old while we were stopped; later only what a try has failed for, so that a
+         * clock which is set right loses nothing. */
+        if (forward->n_attempts == 0 && drop_old(forward)) {
+                record(forward);
+                return;
+        }
         forward->n_message = make_message(forward);
         if (forward->n_message == 0 && !forward->message.failed) {
                 /* Only numbers of a damaged journal are left: nothing to send is behind them. */

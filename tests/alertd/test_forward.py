@@ -295,6 +295,22 @@ class Trouble(unittest.TestCase):
             harness.wait_for(lambda: receiver.page()["forwarded"] == 1, 30, "the new one")
             self.assertEqual(len(receiver.files()), 3)
 
+    def test_give_up_over_a_stop(self):
+        """What became too old while the receiver was stopped is not sent either."""
+        with forwarding([status(500)] * 100, options=["Alerts.GiveUp=2s"]) as (stand_in, receiver):
+            receiver.start()
+            receiver.post(batch(alert("Old"), alert("Old")))
+            old = time.monotonic()
+            harness.wait_for(lambda: stand_in.tries, what="a try")
+            receiver.kill()
+            stand_in.answers.clear()
+            harness.wait_for(lambda: time.monotonic() > old + 2, what="the alerts to be old")
+            receiver.start()
+            receiver.wait_said("2 alerts given up: older than GiveUp=")
+            receiver.post(batch(alert("New")))
+            harness.wait_for(lambda: receiver.page()["forwarded"] == 1, 30, "the new one")
+            self.assertEqual((receiver.page()["failed"], len(stand_in.embeds())), (2, 1))
+
     def test_long_queue(self):
         """Beyond QueueSize= the oldest are given up; everything is in the alerts log all the same."""
         with forwarding([hang], options=["Alerts.QueueSize=1M", "Alerts.Timeout=2s"]) as (stand_in, receiver):
