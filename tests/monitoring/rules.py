@@ -28,11 +28,10 @@ def rising(step, n=20 * MINUTE, start=0):
     return f"{start}+{step}x{n}"
 
 
-def latencies(slow_share, bound):
-    """Buckets of a steady 100 requests each 5 s, of which a share is slower than `bound`, the rest than 1 s."""
-    fast = 100 * (1 - slow_share)
-    above = {2.5: 5, 5: 10}[bound]
-    return {BUCKET.format(le): rising(n) for le, n in ((1, fast), (bound, fast), (above, 100), ("+Inf", 100))}
+def latencies(**shares):
+    """Buckets of a steady 100 requests each 5 s; shares of them that took at most 1, 2.5 and 5 s. All are below 10 s."""
+    counts = {1: shares["s1"], 2.5: shares["s2_5"], 5: shares["s5"], 10: 1, "+Inf": 1}
+    return {BUCKET.format(le): rising(round(100 * share, 3)) for le, share in counts.items()}
 
 
 def shortener(name):
@@ -50,7 +49,7 @@ def node(metric, **labels):
 
 
 def disk(share):
-    return {node("node_filesystem_avail_bytes", mountpoint="/"): constant(int(share * 1000)),
+    return {node("node_filesystem_avail_bytes", mountpoint="/"): constant(round(share * 1000)),
             node("node_filesystem_size_bytes", mountpoint="/"): constant(1000)}
 
 
@@ -67,14 +66,16 @@ ALERTD = 'shortener_alertd_{}{{job="shortener-alertd",instance="host",target="di
 CASES = {
     # The last sample before the failure is at 1 min; 5 s pending, then firing.
     "ServiceDown": ({shortener("up"): hold((1, 12), (0, 12))}, 70, {shortener("up"): hold((1, 12), (0, 1), (1, 12))}, 70),
-    "HighErrorRate": ({REQUESTS.format(200): rising(88), REQUESTS.format(503): rising(12)}, 300,
+    "HighErrorRate": ({REQUESTS.format(200): rising(89), REQUESTS.format(503): rising(11)}, 300,
                       {REQUESTS.format(200): rising(91), REQUESTS.format(503): rising(9)}, 1100),
-    "HighLatency": (latencies(0.10, 2.5), 300, latencies(0.04, 2.5), 1100),
+    # Within a bucket quantiles are interpolated: p95 is 2.1 and 1.9 s.
+    "HighLatency": (latencies(s1=0.8125, s2_5=1, s5=1), 300, latencies(s1=0.875, s2_5=1, s5=1), 1100),
     "HighMemoryUsage": ({shortener("process_resident_memory_bytes"): constant(201 * MIB)}, 400,
                         {shortener("process_resident_memory_bytes"): constant(199 * MIB)}, 1100),
     "CacheHitRatioLow": ({shortener("cache_hits_total"): rising(4), shortener("cache_misses_total"): rising(5)}, 300,
                          {shortener("cache_hits_total"): rising(6), shortener("cache_misses_total"): rising(5)}, 1100),
-    "P99LatencyHigh": (latencies(0.02, 5), 300, latencies(0.005, 5), 1100),
+    # p99 is 5.5 and 4.5 s.
+    "P99LatencyHigh": (latencies(s1=0.989, s2_5=0.989, s5=0.989), 300, latencies(s1=0.951, s2_5=0.951, s5=1), 1100),
     "StoreDown": ({shortener("shortener_store_up"): hold((1, 12), (0, 12))}, 80,
                   {shortener("shortener_store_up"): hold((1, 12), (0, 1), (1, 12))}, 80),
     "ClicksNotShipped": ({shortener("shortener_clicks_oldest_pending_seconds"): "0+5x240"}, 400,
@@ -132,10 +133,10 @@ CASES = {
                          {node("node_cpu_seconds_total", cpu="0", mode="idle"): rising(1.1)}, 1100),
     "HostHighMemoryUsage": ({"node_memory_MemAvailable_bytes" + NODE: constant(14), "node_memory_MemTotal_bytes" + NODE: constant(100)}, 400,
                             {"node_memory_MemAvailable_bytes" + NODE: constant(16), "node_memory_MemTotal_bytes" + NODE: constant(100)}, 1100),
-    "HostDiskSpaceLow": (disk(0.14), 400, disk(0.16), 1100),
-    "HostDiskSpaceCritical": (disk(0.04), 90, disk(0.06), 90),
-    "HostNetworkErrors": ({node("node_network_receive_errs_total", device="eth0"): rising(30),
-                           node("node_network_transmit_errs_total", device="eth0"): rising(30)}, 1100,
+    "HostDiskSpaceLow": (disk(0.149), 400, disk(0.151), 1100),
+    "HostDiskSpaceCritical": (disk(0.049), 90, disk(0.051), 90),
+    "HostNetworkErrors": ({node("node_network_receive_errs_total", device="eth0"): rising(26),
+                           node("node_network_transmit_errs_total", device="eth0"): rising(26)}, 1100,
                           {node("node_network_receive_errs_total", device="eth0"): rising(20),
                            node("node_network_transmit_errs_total", device="eth0"): rising(25)}, 1100),
 }
