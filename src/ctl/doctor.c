@@ -16,6 +16,7 @@
 #include "cache/redis.h"
 #include "config/instances.h"
 #include "ctl/output.h"
+#include "ctl/systemctl.h"
 #include "ctl/verbs.h"
 
 #define HEARTBEAT_LATE_USEC (5 * USEC_PER_SEC) /* an instance beats once a second */
@@ -261,6 +262,47 @@ static void check_page(Doctor *doctor) {
         check_instances(doctor, page);
 }
 
+/* ---- the rest of the stack ---- */
+
+static const char *const stack[] = {"nginx.service",
+                                    "prometheus.service",
+                                    "prometheus-alertmanager.service",
+                                    "prometheus-node-exporter.service",
+                                    "prometheus-postgres-exporter.service",
+                                    "prometheus-redis-exporter.service",
+                                    "prometheus-nginx-exporter.service",
+                                    "prometheus-blackbox-exporter.service",
+                                    "shortener-alertd.service",
+                                    NULL};
+
+/* Of this host's own service only, and of what is installed: a unit that is enabled is to be
+ * active; one that is neither is somebody's wish. */
+static void check_stack(Doctor *doctor) {
+        const Command *command = &doctor->ctl->command;
+        SystemUnits units;
+        int r;
+
+        if (command->config || command->store || access("/run/systemd/system", F_OK) < 0)
+                return;
+        r = systemctl_list(stack, &units);
+        if (r != 0) {
+                add_part(doctor, "units", false, "systemctl does not say how they are");
+                return;
+        }
+        for (size_t i = 0; i < units.n; i++) {
+                const SystemUnit *unit = units.units + i;
+                char part[SYSTEMCTL_NAME_SIZE];
+
+                (void)snprintf(part, sizeof part, "%.*s",
+                               (int)(strlen(unit->name) - strlen(".service")), unit->name);
+                if (system_unit_is(unit, "active"))
+                        add_part(doctor, part, true, "active");
+                else if (system_unit_is(unit, "failed") || strcmp(unit->file, "enabled") == 0)
+                        add_part(doctor, part, false, "%s: systemctl status %s", unit->active,
+                                 unit->name);
+        }
+}
+
 static int report(Doctor *doctor) {
         Buffer *out = &doctor->ctl->out;
 
@@ -307,6 +349,7 @@ int verb_doctor(Ctl *ctl) {
                          SLICE_ARG(slice_trim(buffer_slice(&message))));
         }
         buffer_done(&message);
+        check_stack(&doctor);
         r = report(&doctor);
         if (r != EXIT_DONE)
                 return r;

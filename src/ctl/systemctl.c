@@ -48,6 +48,8 @@ static void parse_units(Slice text, SystemUnits *ret) {
                         take(value, unit.name, sizeof unit.name);
                 else if (slice_equal(name, SLICE("ActiveState")))
                         take(value, unit.active, sizeof unit.active);
+                else if (slice_equal(name, SLICE("UnitFileState")))
+                        take(value, unit.file, sizeof unit.file);
                 if ((line.len == 0 || text.len == 0) && unit.name[0] != '\0') {
                         ret->units[ret->n++] = unit;
                         unit = (SystemUnit){};
@@ -58,13 +60,14 @@ static void parse_units(Slice text, SystemUnits *ret) {
 
 int systemctl_list(const char *const *patterns, SystemUnits *ret) {
         const char *arguments[ARGUMENTS_MAX + 1] = {"show", "--property=Id",
-                                                    "--property=ActiveState", "--"};
+                                                    "--property=ActiveState",
+                                                    "--property=UnitFileState", "--"};
         Buffer out = BUFFER_EMPTY;
         int r;
 
         for (size_t i = 0; patterns[i]; i++) {
-                CHECK(i + 4 < ARGUMENTS_MAX);
-                arguments[i + 4] = patterns[i];
+                CHECK(i + 5 < ARGUMENTS_MAX);
+                arguments[i + 5] = patterns[i];
         }
         r = systemctl_run(arguments, 0, &out);
         if (r == 0)

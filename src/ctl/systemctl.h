@@ -18,6 +18,7 @@
 typedef struct SystemUnit {
         char name[SYSTEMCTL_NAME_SIZE]; /* shortener@2.service */
         char active[16];                /* its ActiveState: active, inactive, failed ... */
+        char file[16];                  /* its UnitFileState: enabled, disabled ...; "": no file */
 } SystemUnit;
 
 typedef struct SystemUnits {

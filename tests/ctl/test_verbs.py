@@ -436,6 +436,37 @@ class Doctor(Case):
             else:
                 self.assertNotIn("number of instances", done.stdout)
 
+    @unittest.skipUnless(HAS_NAMESPACE, "no mount namespace: neither root nor a user namespace")
+    def test_the_rest_of_the_stack(self):
+        """Units of the host, which a program of the test stands in for: what is enabled is to be active."""
+        states = (("nginx", "active", "enabled"), ("prometheus", "inactive", "enabled"), ("prometheus-alertmanager", "failed", "disabled"),
+                  ("prometheus-node-exporter", "inactive", "disabled"), ("prometheus-redis-exporter", "inactive", ""),
+                  ("shortener-alertd", "activating", "enabled"))
+        os.mkdir(self.path("bin"))
+        self.write("units", "\n".join(f"Id={name}.service\nActiveState={state}\nUnitFileState={file}\n" for name, state, file in states))
+        self.write("bin/systemctl", f'#!/bin/sh\n[ "$1" = show ] && exec cat {self.path("units")}\n')
+        os.chmod(self.path("bin/systemctl"), 0o755)
+        script = 'mount -t tmpfs none /run && mkdir -p /run/systemd/system && PATH="$1:$PATH" && shift && exec "$@"'
+        program, *words = self.command("doctor", "--json")
+        words = [word for word in words if not word.startswith("--store=")]
+        env = {**environment(), "SHORTENER_STORE_URL": "sqlite:" + self.path("store.db")}
+
+        def parts(*more):
+            done = subprocess.run(["unshare", "-rm", "sh", "-c", script, "sh", self.path("bin"), program, *words, *more],
+                                  capture_output=True, text=True, check=False, timeout=TIMEOUT, env=env)
+            self.assertEqual((done.returncode, done.stderr), (FAILED, ""))
+            return {part["part"]: (part["up"], part["text"]) for part in json.loads(done.stdout)}
+        found = parts()
+        self.assertEqual({name: found.get(name) for name, _, _ in states}, {
+            "nginx": (True, "active"), "prometheus": (False, "inactive: systemctl status prometheus.service"),
+            "prometheus-alertmanager": (False, "failed: systemctl status prometheus-alertmanager.service"),
+            "prometheus-node-exporter": None, "prometheus-redis-exporter": None,
+            "shortener-alertd": (False, "activating: systemctl status shortener-alertd.service")})
+        # Another store than the host's has nothing to do with its units.
+        self.assertNotIn("nginx", parts("--store=sqlite:" + self.path("other.db")))
+        self.write("bin/systemctl", "#!/bin/sh\nexit 1\n")
+        self.assertFalse(parts()["units"][0])
+
     def test_passwords_are_not_shown(self):
         for url, shown in (("postgresql://u:SECRET@127.0.0.1:1/x?password=SECRET", "u:***@127.0.0.1:1/x?password=***"),
                            ("postgresql://u:SECRET@127.0.0.1:1/x?nonsense=1", "u:***@127.0.0.1:1/x?nonsense=1"),

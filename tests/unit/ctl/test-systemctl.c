@@ -88,9 +88,12 @@ static void test_list(void **state) {
 
         (void)state;
         write_program("[ \"$*\" = '"
-                      "show --property=Id --property=ActiveState -- shortener@*.service x.socket"
+                      "show --property=Id --property=ActiveState --property=UnitFileState -- "
+                      "shortener@*.service x.socket"
                       "' ] || exit 1\n"
-                      "printf 'Id=shortener@10.service\\nActiveState=active\\n\\n'\n"
+                      "printf "
+                      "'Id=shortener@10.service\\nActiveState=active\\nUnitFileState=enabled\\n\\n'"
+                      "\n"
                       "printf 'ActiveState=failed\\nId=shortener@2.service\\n\\n'\n"
                       "printf 'Id=shortener@1.service\\nActiveState=inactive\\n'");
         assert_int_equal(systemctl_list(patterns, &units), 0);
@@ -100,6 +103,8 @@ static void test_list(void **state) {
         assert_string_equal(units.units[1].name, "shortener@2.service");
         assert_true(system_unit_is(&units.units[1], "failed"));
         assert_string_equal(units.units[2].name, "shortener@10.service");
+        assert_string_equal(units.units[2].file, "enabled");
+        assert_string_equal(units.units[1].file, "");
         assert_true(system_unit_is_type(&units.units[2], ".service"));
         assert_false(system_unit_is_type(&units.units[2], ".socket"));
 
