@@ -76,14 +76,20 @@ static void test_time_far_ahead_is_mended(void **state) {
         assert_true(host_page_touched_usec(page, 5) == soon);
 }
 
+static void check_realtime(HostPage *page) {
+        uint64_t before_usec = clock_realtime_usec(), usec = host_page_realtime_usec(page);
+
+        assert_in_range(usec, before_usec, clock_realtime_usec());
+}
+
 /* The clock cannot be set here: the page says that it was ahead. */
 static void test_a_clock_that_was_set_back(void **state) {
         const uint64_t hour = 3600 * USEC_PER_SEC;
         Fixture *f = *state;
         HostPage *page = open_page(f);
-        uint64_t before = clock_realtime_usec(), ahead;
+        uint64_t ahead;
 
-        assert_in_range(host_page_realtime_usec(page), before, clock_realtime_usec());
+        check_realtime(page);
         assert_in_range(host_page_set_back_usec(page), 0, USEC_PER_SEC);
         ahead = clock_realtime_usec() - boottime_usec() + hour;
         write_u64(f, ahead, offsetof(PageLayout, header.ahead_usec));
@@ -91,7 +97,7 @@ static void test_a_clock_that_was_set_back(void **state) {
         /* kept by who starts later ... */
         page = host_page_free(page);
         page = open_page(f);
-        assert_in_range(host_page_realtime_usec(page), before, clock_realtime_usec());
+        check_realtime(page);
         assert_in_range(host_page_set_back_usec(page), hour - USEC_PER_SEC, hour + USEC_PER_SEC);
         /* ... and taken along into another page */
         assert_int_equal(unlink(f->path), 0);
