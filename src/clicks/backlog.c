@@ -13,6 +13,7 @@
 
 #define MODE_SHIPPED   0400
 #define MODE_UNSHIPPED 0600
+#define TYPICAL_RECORD 200u /* bytes */
 
 static bool same_id(const uint8_t *a, const uint8_t *b) {
         return memcmp(a, b, SPOOL_ID_SIZE) == 0;
@@ -41,6 +42,31 @@ static void add_ids(Backlog *backlog, const SegmentList *list, const uint8_t *ex
                 if (any == unshipped && !(except && same_id(id, except)))
                         memcpy(backlog->ids[backlog->n++], id, SPOOL_ID_SIZE);
         }
+}
+
+uint64_t backlog_guess(const SegmentList *list, const uint8_t *except, uint64_t *ret_oldest_usec) {
+        uint64_t n_known = 0, known_bytes = 0, guessed_bytes = 0, record = TYPICAL_RECORD;
+
+        *ret_oldest_usec = 0;
+        for (size_t i = 0; i < list->n; i++) {
+                const Segment *segment = &list->items[i];
+                const Segment *next = i + 1 < list->n ? segment + 1 : NULL;
+
+                if (segment->shipped || segment->size == 0 ||
+                    (except && same_id(segment->id, except)))
+                        continue;
+                if (*ret_oldest_usec == 0)
+                        *ret_oldest_usec = segment->written_usec;
+                if (next && same_id(next->id, segment->id)) {
+                        n_known += next->first_seq - segment->first_seq;
+                        known_bytes += segment->size;
+                } else {
+                        guessed_bytes += segment->size;
+                }
+        }
+        if (n_known > 0)
+                record = MAX(known_bytes / n_known, (uint64_t)1);
+        return n_known + guessed_bytes / record + (guessed_bytes > 0);
 }
 
 int backlog_list(Backlog *backlog, int directory_fd, const uint8_t *except, bool all) {

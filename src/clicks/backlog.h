@@ -26,6 +26,11 @@ void backlog_done(Backlog *backlog);
 /* Lists the folder's spools but `except` (or NULL). all: whatever their segments' mode says. */
 int backlog_list(Backlog *backlog, int directory_fd, const uint8_t *except, bool all) _must_check_;
 
+/* Visits in the unshipped segments of all spools but `except`: a segment holds as many as lie
+ * before the next one of its spool; the number in a spool's last one is a guess from its size. 0:
+ * there are none. *ret_oldest_usec: CLOCK_REALTIME of the first one's last write. */
+uint64_t backlog_guess(const SegmentList *list, const uint8_t *except, uint64_t *ret_oldest_usec);
+
 /* One step of the spool under way; segments of one that is at its end are marked as shipped.
  * STREAM_END: all that are wanted are shipped. */
 int backlog_step(Backlog *backlog, StreamShared *shared, StreamMove *ret) _must_check_;

@@ -8,7 +8,7 @@
  * visit is in the store at once, and under load a transaction is worth its price.
  *
  * What the slot's shipped counts: first the backlog of earlier processes, whose number of visits is
- * a guess made from its bytes (its last one is counted when the backlog is empty, whatever the
+ * in part a guess (backlog_guess(); its last one is counted when the backlog is empty, whatever the
  * guess was), then the own spool exactly. So a reader that noted this process' visits never hears
  * too early that they are shipped.
  */
@@ -32,7 +32,6 @@
 #define CHORES_USEC    USEC_PER_SEC
 #define SWEEP_CHORES   10u /* each so many chores */
 #define STOP_USEC      USEC_PER_SEC
-#define TYPICAL_RECORD 200u /* bytes, for guesses */
 
 struct Shipper {
         /* Constant. */
@@ -304,7 +303,6 @@ static void turn(Shipper *shipper) {
 /* The slot begins with what earlier processes left here. */
 static int owe_backlog(Shipper *shipper) {
         _cleanup_(segment_list_done) SegmentList list = {0};
-        uint64_t bytes = 0;
         int r;
 
         if (!shipper->slot || !shipper->spool)
@@ -312,17 +310,7 @@ static int owe_backlog(Shipper *shipper) {
         r = segment_list(shipper->directory_fd, NULL, &list);
         if (r < 0)
                 return r;
-        for (size_t i = 0; i < list.n; i++) {
-                const Segment *segment = &list.items[i];
-
-                if (segment->shipped || segment->size == 0 ||
-                    memcmp(segment->id, shipper->keep.live, SPOOL_ID_SIZE) == 0)
-                        continue;
-                if (bytes == 0)
-                        shipper->backlog_usec = segment->written_usec;
-                bytes += segment->size;
-        }
-        shipper->owed = bytes > 0 ? bytes / TYPICAL_RECORD + 1 : 0;
+        shipper->owed = backlog_guess(&list, shipper->keep.live, &shipper->backlog_usec);
         host_slot_set_pending(shipper->slot, shipper->owed + spool_written_seq(shipper->spool) - 1);
         return 0;
 }

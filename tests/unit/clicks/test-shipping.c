@@ -125,6 +125,31 @@ static void test_chores(void **state) {
         (void)spool_free(spool);
 }
 
+/* What an earlier process left is counted from the names of its segments, and the rest of it is
+ * guessed from how large the records were there. */
+static void test_backlog_is_guessed(void **state) {
+        const World *world = *state;
+        const ShipperOptions options = ship_options(world);
+        const SpoolOptions plain = spool_options(&world->folder);
+        Spool *spool = spool_start(&plain);
+        Shipper *shipper;
+        pthread_t thread;
+        uint64_t n;
+
+        wait_for((visits(spool, 100), folder_count(&world->folder, ".seg") >= 4));
+        n = spool_written_seq(spool) - 1;
+        (void)spool_free(spool);
+
+        spool = spool_begin(world);
+        shipper = shipper_start(world, &options, spool);
+        assert_in_range(slot_pending(world), n - n / 20, n + n / 20);
+        thread = thread_begin(shipper);
+        wait_for(slot_pending(world) == 0);
+        thread_end(shipper, thread);
+        check(world->session, n, 0, 0, 0);
+        (void)spool_free(spool);
+}
+
 static size_t count_audit(const World *world) {
         Audit *rows = NULL;
         Arena arena;
@@ -414,6 +439,7 @@ int main(void) {
                         T(test_ships_at_once),
                         T(test_stops_without_a_slot),
                         T(test_chores),
+                        T(test_backlog_is_guessed),
                         T(test_audit_is_tidied),
                         T(test_keys_are_tidied),
                         T(test_store_away),
