@@ -102,3 +102,7 @@ def bare_root():
         if not folder.exists():
             build(folder)
     return folder
+
+
+if __name__ == "__main__":
+    print(bare_root())
