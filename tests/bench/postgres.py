@@ -252,9 +252,8 @@ class Bench:
         columns = self.server.psql("SELECT string_agg(column_name, ',' ORDER BY ordinal_position) FROM "
                                    "information_schema.columns WHERE table_name = 'events'", database)
         path = os.path.join(self.server.folder, "visits.copy")
-        n = int(self.server.psql(f"COPY (SELECT {columns} FROM events WHERE spool IS NOT NULL ORDER BY id LIMIT 2000000)"
-                                 f" TO '{path}'; SELECT least(count(*), 2000000) FROM events WHERE spool IS NOT NULL",
-                                 database))
+        n = int(self.server.psql(f"COPY (SELECT {columns} FROM events WHERE spool IS NOT NULL ORDER BY id) TO '{path}';"
+                                 " SELECT count(*) FROM events WHERE spool IS NOT NULL", database))
         other = self.database()
         start = time.monotonic()
         self.server.psql(f"\\copy events ({columns}) FROM '{path}'", other)
