@@ -229,8 +229,9 @@ static int greet(PgSession *s) {
                                                      "changes");
                 return -EHOSTDOWN;
         }
+        s->system = (uint64_t)pg_number(result, 0, 1);
         s->timeline = (uint64_t)pg_number(result, 0, 2);
-        return pg_timeline_check(s, (uint64_t)pg_number(result, 0, 1), s->timeline);
+        return pg_timeline_check(s);
 }
 
 int pg_connect_host(PgSession *s, size_t host, const char *password) {

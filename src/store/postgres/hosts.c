@@ -8,7 +8,8 @@
  * is believed, and all hosts are asked: the primary on the highest timeline is the one. As long as
  * one has not said what it is, since it starts, is down or is silent, it may be a later primary:
  * those that did not are asked again and again, less and less often. One whose schema or encoding
- * is of no use is passed over for one that fits, unless its timeline is higher.
+ * is of no use is passed over for one that fits, unless its timeline is higher. One of another
+ * database system is no later primary, whatever its timeline is, and never chosen: see timeline.c.
  */
 
 #include <errno.h>
@@ -38,9 +39,13 @@ typedef struct Search {
         bool starting;     /* since it starts or recovers: soon it will */
         PGconn *best;      /* the primary on the highest timeline so far */
         uint64_t timeline; /* its */
+        uint64_t system;   /* that they must be of; 0: any */
         char crowded[STORE_ERROR_SIZE]; /* what one without room has said */
         char unfit[STORE_ERROR_SIZE];   /* why the primary on ... */
         uint64_t unfit_timeline;        /* ... the highest of these is of no use */
+        uint64_t unfit_system;
+        char foreign[STORE_ERROR_SIZE]; /* what is said of one of another system */
+        char other[STORE_ERROR_SIZE];   /* what else failed last */
 } Search;
 
 /* The session's new connection is put aside while others are asked. */
@@ -52,6 +57,7 @@ static void keep_better(PgSession *s, Search *search) {
         PQfinish(search->best);
         search->best = s->db;
         search->timeline = s->timeline;
+        search->system = s->system;
         s->db = NULL;
         pg_disconnect(s);
 }
@@ -69,20 +75,47 @@ static void limit_host(PgSession *s, const Search *search, uint64_t limit_usec, 
                 s->limit_usec = now_usec + left_usec / n_left;
 }
 
-/* Connected, to a primary that this program can use. */
+static bool is_foreign(const PgSession *s, const Search *search) {
+        return search->system != 0 && s->system != search->system && pg_store(s)->n_hosts > 1;
+}
+
+static void note_unfit(const PgSession *s, Search *search, const char *why) {
+        uint64_t timeline = is_foreign(s, search) ? 0 : s->timeline;
+
+        if (*search->unfit && timeline <= search->unfit_timeline)
+                return;
+        memcpy(search->unfit, why, sizeof(search->unfit));
+        search->unfit_timeline = timeline;
+        search->unfit_system = s->system;
+}
+
+/* Connected, to a primary that this program can use, of our system. */
 static int connect_fit(PgSession *s, Search *search, size_t host) {
         char why[STORE_ERROR_SIZE];
-        int r = pg_connect_host(s, host, search->password);
+        int r;
 
+        r = pg_connect_host(s, host, search->password);
+        if (r == 0 && pg_system_wanted(s) == s->system) {
+                r = pg_timeline_note(s, s->system, s->timeline);
+                if (r < 0)
+                        pg_disconnect(s);
+        }
         if (r < 0)
                 return r;
         r = pg_ask_fit(s, why);
-        if (r != STORE_BAD_SCHEMA)
+        if (r == STORE_BAD_SCHEMA)
+                note_unfit(s, search, why);
+        else if (r == 0 && is_foreign(s, search)) {
+                pg_disconnect(s);
+                store_session_set_error(
+                                &s->session,
+                                "host %zu belongs to another database system, %llu, not %llu: see "
+                                "shortener.conf(5) if it is meant",
+                                host + 1, (unsigned long long)s->system,
+                                (unsigned long long)search->system);
+                memcpy(search->foreign, s->session.error, sizeof(search->foreign));
+        } else
                 return r;
-        if (!*search->unfit || s->timeline > search->unfit_timeline) {
-                memcpy(search->unfit, why, sizeof(search->unfit));
-                search->unfit_timeline = s->timeline;
-        }
         return -EHOSTDOWN;
 }
 
@@ -100,6 +133,8 @@ static int search_hosts(PgSession *s, Search *search) {
                         break;
                 search->unheard = search->unheard || !s->heard;
                 search->starting = search->starting || strcmp(s->sqlstate, STATE_STARTING) == 0;
+                if (r < 0 && strcmp(s->session.error, search->foreign) != 0)
+                        memcpy(search->other, s->session.error, sizeof(search->other));
                 if (pg_is_crowded(s))
                         memcpy(search->crowded, s->session.error, sizeof(search->crowded));
         }
@@ -110,15 +145,31 @@ static int search_hosts(PgSession *s, Search *search) {
 /* One of no use is no candidate beside one that is; but it may be the later primary. */
 static bool is_unfit(const Search *search) {
         if (search->best)
-                return search->unfit_timeline > search->timeline;
+                return search->unfit_timeline > search->timeline &&
+                       search->unfit_system == search->system;
         return *search->unfit && !*search->crowded;
+}
+
+/* No host is chosen, r: what the last one has said to it. */
+static int explain(PgSession *s, const Search *search, int r) {
+        if (r == 0)
+                return r;
+        /* A primary without room says more than the standbys behind it in the list. */
+        if (*search->crowded) {
+                memcpy(s->session.error, search->crowded, sizeof(search->crowded));
+                memcpy(s->sqlstate, STATE_CROWDED, sizeof(s->sqlstate));
+        } else if (*search->foreign)
+                store_session_set_error(&s->session, "%s%s%s", search->foreign,
+                                        *search->other ? "; another: " : "", search->other);
+        return r;
 }
 
 int pg_connect_any(PgSession *s) {
         PgStore *store = pg_store(s);
         unsigned n_outages = atomic_load(&store->n_outages);
         bool known = atomic_load(&store->timeline) != 0, looking = s->looking;
-        Search search = {.all = s->unheard || atomic_load(&store->n_looked) != n_outages};
+        Search search = {.all = s->unheard || atomic_load(&store->n_looked) != n_outages,
+                         .system = pg_system_wanted(s)};
         int r;
 
         s->looking = false;
@@ -140,25 +191,27 @@ int pg_connect_any(PgSession *s) {
                 r = -EHOSTDOWN;
         }
         if (is_unfit(&search)) {
-                PQfinish(search.best); /* history went on in the other one */
+                if (search.best && r == 0) /* history went on in the other one */
+                        r = pg_timeline_note(s, search.unfit_system, search.unfit_timeline);
+                PQfinish(search.best);
                 return r == -ENOMEM ? r : pg_set_unfit(s, search.unfit);
         }
-        if (search.best) {
+        if (search.best && pg_timeline_note(s, search.system, search.timeline) == 0) {
                 pg_set_fit(s);
                 if (search.all && !search.unheard && !*search.crowded)
                         atomic_store(&store->n_looked, n_outages);
                 s->db = search.best;
+                s->system = search.system;
                 s->timeline = search.timeline;
                 s->n_outages = n_outages;
                 s->unheard = false;
                 return 0;
         }
-        /* A primary without room says more than the standbys behind it in the list. */
-        if (r < 0 && *search.crowded) {
-                memcpy(s->session.error, search.crowded, sizeof(search.crowded));
-                memcpy(s->sqlstate, STATE_CROWDED, sizeof(s->sqlstate));
+        if (search.best) {
+                PQfinish(search.best);
+                return -EHOSTDOWN;
         }
-        return r;
+        return explain(s, &search, r);
 }
 
 void pg_doubt(PgStore *store) {

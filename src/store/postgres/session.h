@@ -99,7 +99,8 @@ typedef struct PgSession {
         PGconn *db;                /* NULL: not connected */
         uint64_t until_usec;       /* CLOCK_MONOTONIC at which the connection is old */
         uint64_t limit_usec;       /* CLOCK_MONOTONIC at which to give up; 0: never */
-        uint64_t timeline;         /* of the server */
+        uint64_t timeline;         /* of the server ... */
+        uint64_t system;           /* ... and its system identifier */
         unsigned n_outages;        /* of the store, when this connection was begun */
         unsigned n_unfit;          /* likewise */
         uint64_t timeout_msec;     /* lock_timeout that the server knows of this session */
@@ -140,7 +141,7 @@ typedef struct PgStore {
         atomic_uint n_looked;           /* of them, when all hosts had last said what they are */
         _Atomic uint64_t next_look_usec, look_usec; /* until then: see pg_look_again() */
         _Atomic uint64_t timeline;                  /* the highest seen, of system */
-        _Atomic uint64_t system; /* the server's system identifier; 0: none seen */
+        _Atomic uint64_t system; /* the server's system identifier; 0: none chosen yet */
         atomic_uint n_sessions;  /* for their slots */
 } PgStore;
 
@@ -183,9 +184,13 @@ int pg_flush(PgSession *s) _must_check_;
 int pg_broken(PgSession *s) _must_check_;
 /* Adds to the error what helps against its state (query.c). */
 void pg_advise(PgSession *s);
-/* The highest timeline (timeline.c): -EHOSTDOWN if this server's is below it. */
-int pg_timeline_check(PgSession *s, uint64_t system, uint64_t timeline) _must_check_;
-void pg_timeline_load(Store *store);
+/* Of the server that s->system and s->timeline are of (timeline.c): -EHOSTDOWN if a higher timeline
+ * of this system was seen. */
+int pg_timeline_check(PgSession *s) _must_check_;
+/* Of several hosts: the system that they must be of; 0: any. */
+uint64_t pg_system_wanted(const PgSession *s);
+/* Keeps what was seen. -EHOSTDOWN: of several hosts, one of another system was seen before. */
+int pg_timeline_note(PgSession *s, uint64_t system, uint64_t timeline) _must_check_;
 
 /* Of a new connection: is the schema of use (schema.c), if anybody wants to know? Otherwise it is
  * closed: STORE_BAD_SCHEMA, and why; -errno: it did not say. */

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * The highest timeline seen. A server gets a new one when it is promoted, or restored to a point in
- * time; an old primary that comes back has a lower one and must not be believed: its data ends
- * where the other's history began. What was seen survives a restart in files that the options name,
- * one for the host and one for each instance.
+ * The system and its highest timeline seen. A server gets a new timeline when it is promoted, or
+ * restored to a point in time; an old primary that comes back has a lower one and must not be
+ * believed: its data ends where the other's history began. Timelines of different systems (each
+ * initdb makes one) say nothing about each other, so of several hosts only those of the system that
+ * was seen first are taken. What was seen survives a restart in files that the options name, one
+ * for the host and one for each instance; who means another system removes them.
  */
 
 #include <errno.h>
@@ -77,24 +79,57 @@ static uint64_t highest_of(Store *store, uint64_t system) {
         return highest;
 }
 
-int pg_timeline_check(PgSession *s, uint64_t system, uint64_t timeline) {
-        Store *store = s->session.store;
-        PgStore *pg = store->data;
-        uint64_t highest = highest_of(store, system);
+/* The system that is known here; 0: none. The host's file says more than the instance's. */
+static uint64_t system_of(const Store *store) {
+        const PgStore *pg = store->data;
+        uint64_t system = atomic_load(&pg->system), timeline;
 
-        if (timeline < highest) {
-                store_session_set_error(&s->session,
-                                        "the server is on timeline %llu, but %llu was seen: an old "
-                                        "primary that came back? If it is meant, remove the files "
-                                        "named timeline",
-                                        (unsigned long long)timeline, (unsigned long long)highest);
-                return -EHOSTDOWN;
+        for (size_t i = 0; i < ELEMENTSOF(store->options.timeline_folders) && system == 0; i++)
+                if (store->options.timeline_folders[i] &&
+                    read_file(store->options.timeline_folders[i], &system, &timeline) < 0)
+                        system = 0;
+        return system;
+}
+
+int pg_timeline_check(PgSession *s) {
+        uint64_t highest = highest_of(s->session.store, s->system);
+
+        if (s->timeline >= highest)
+                return 0;
+        store_session_set_error(&s->session,
+                                "the server is on timeline %llu, but %llu was seen: an old "
+                                "primary that came back? If it is meant, remove the files "
+                                "named timeline",
+                                (unsigned long long)s->timeline, (unsigned long long)highest);
+        return -EHOSTDOWN;
+}
+
+uint64_t pg_system_wanted(const PgSession *s) {
+        return pg_store(s)->n_hosts > 1 ? system_of(s->session.store) : 0;
+}
+
+int pg_timeline_note(PgSession *s, uint64_t system, uint64_t timeline) {
+        const Store *store = s->session.store;
+        PgStore *pg = store->data;
+        uint64_t known = 0, seen;
+
+        /* Another session may have been first, with another one. */
+        if (!atomic_compare_exchange_strong(&pg->system, &known, system) && known != system) {
+                if (pg->n_hosts > 1)
+                        return -EHOSTDOWN;
+                atomic_store(&pg->system, system);
+                atomic_store(&pg->timeline, timeline);
         }
-        atomic_store(&pg->system, system);
-        atomic_store(&pg->timeline, timeline);
-        for (size_t i = 0; i < ELEMENTSOF(store->options.timeline_folders) && timeline > highest;
-             i++)
-                if (store->options.timeline_folders[i])
-                        write_file(store->options.timeline_folders[i], system, timeline);
+        seen = atomic_load(&pg->timeline);
+        while (seen < timeline && !atomic_compare_exchange_weak(&pg->timeline, &seen, timeline))
+                ;
+        for (size_t i = 0; i < ELEMENTSOF(store->options.timeline_folders); i++) {
+                const char *folder = store->options.timeline_folders[i];
+                uint64_t its_system, its_timeline;
+
+                if (folder && (read_file(folder, &its_system, &its_timeline) < 0 ||
+                               its_system != system || its_timeline < timeline))
+                        write_file(folder, system, timeline);
+        }
         return 0;
 }
