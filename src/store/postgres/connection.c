@@ -29,21 +29,17 @@
 #define STATE_SIZE   5 /* of an SQLSTATE */
 
 /* What a new connection is asked: is the server a primary, of which system, on which timeline? And
- * what it is told: plans for values that are not known, since ours do not depend on them; to end a
- * transaction whose client is frozen, for it holds locks; and, whatever the database's defaults
- * are, to answer no COMMIT that a crash would undo, and to let writers of one row wait for each
- * other. */
+ * what it is told: plans for values that are not known, since ours do not depend on them; and
+ * PG_SETTINGS. Not behind a pooler, where the next one to have this connection may be anybody. */
+#define GREETING                                         \
+ "SELECT pg_is_in_recovery(),"                           \
+ " (SELECT system_identifier FROM pg_control_system())," \
+ " CASE WHEN pg_is_in_recovery() THEN 0 ELSE"            \
+ " ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::bigint END"
+static const char SQL_GREET_POOLED[] = GREETING;
 static const char SQL_GREET[] =
-                "SELECT pg_is_in_recovery(),"
-                " (SELECT system_identifier FROM pg_control_system()),"
-                " CASE WHEN pg_is_in_recovery() THEN 0 ELSE"
-                " ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::bigint END,"
-                " set_config('plan_cache_mode', 'force_generic_plan', false),"
-                " set_config('jit', 'off', false),"
-                " set_config('default_transaction_isolation', 'read committed', false),"
-                " set_config('synchronous_commit', coalesce(nullif("
-                "current_setting('synchronous_commit'), 'off'), 'on'), false),"
-                " set_config('idle_in_transaction_session_timeout', '15000', false)";
+                GREETING ", set_config('plan_cache_mode', 'force_generic_plan', false),"
+                         " set_config('jit', 'off', false), " PG_SETTINGS("false");
 
 static uint64_t jitter(uint64_t most) {
         uint64_t random = 0;
@@ -220,7 +216,9 @@ static int greet(PgSession *s) {
         int r;
 
         (void)PQsetNoticeReceiver(s->db, quiet, NULL);
-        r = pg_run(s, STMT_NONE, SQL_GREET, NULL, &result);
+        r = pg_run(s, STMT_NONE,
+                   s->session.store->options.unprepared ? SQL_GREET_POOLED : SQL_GREET, NULL,
+                   &result);
         if (r < 0)
                 return r;
         s->heard = true;

@@ -173,6 +173,17 @@ static int send_timeouts(PgSession *s, int *n) {
         return r < 0 ? r : send_setting(s, "statement_timeout", msec * 4, n);
 }
 
+/* Behind such a pooler, what a new connection is told otherwise. */
+static int send_settings(PgSession *s, int *n) {
+        int r;
+
+        r = send_timeouts(s, n);
+        if (r < 0 || s->read_only)
+                return r;
+        (*n)++;
+        return send_plain(s, "SELECT " PG_SETTINGS("true"));
+}
+
 /* What has to go before the statement; *n: how many that are. */
 static int send_due(PgSession *s, int *n) {
         int r = 0;
@@ -183,9 +194,9 @@ static int send_due(PgSession *s, int *n) {
         if (r == 0 && s->transaction == TRANSACTION_WANTED) {
                 (*n)++;
                 r = send_plain(s, s->read_only ? "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-                                               : "BEGIN");
+                                               : "BEGIN ISOLATION LEVEL READ COMMITTED");
                 if (r == 0 && s->session.store->options.unprepared)
-                        r = send_timeouts(s, n);
+                        r = send_settings(s, n);
         }
         return r;
 }

@@ -163,6 +163,15 @@ bool pg_conninfo_is_list(const char *keyword);
 
 /* ---- connection (connection.c) ---- */
 
+/* For a SELECT: to answer no COMMIT that a crash would undo, whatever the database's defaults are;
+ * to let writers of one row wait for each other; and to end a transaction whose client is frozen,
+ * for it holds locks. local: of a transaction, not of the session. */
+#define PG_SETTINGS(local)                                                    \
+ "set_config('synchronous_commit', coalesce(nullif("                          \
+ "current_setting('synchronous_commit'), 'off'), 'on'), " local "),"          \
+ " set_config('default_transaction_isolation', 'read committed', " local ")," \
+ " set_config('idle_in_transaction_session_timeout', '15000', " local ")"
+
 /* Connected to a server that takes changes, and the limit is set. */
 int pg_ready(PgSession *s) _must_check_;
 void pg_disconnect(PgSession *s);
