@@ -52,6 +52,7 @@ ROWS = (
     ("frozen", "the store is locked, frozen, read-only, moved away", "cached redirects as before; the rest answers within a second"),
     ("writers", "eight writers without a pause beside two shippers", "no write fails, p99 below 50 ms"),
     ("postgres", "PostgreSQL freezes, dies, fails over, is restored", "cached redirects go on; no visit lost or stored twice"),
+    ("drain", "PostgreSQL was down for millions of visits", "ready at once, little memory, shipped half as fast as COPY"),
     ("coherence", "two hosts edit while Redis is frozen, killed, flushed, old", "never an older target; a second later on another host"),
     ("races", "the five races of three careless instances", "none is lost"),
     ("expiry", "a day of old visits is dropped while visits are shipped", "shipping goes on; each visit is counted"),

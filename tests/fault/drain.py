@@ -1,0 +1,137 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""PostgreSQL is down while visits come, and an instance is killed and started with all of them before it: it is
+ready at once, takes no memory for them, and ships each once, at no less than half of the rate at which psql
+COPYs the same rows; redirects go on meanwhile. In its long form 36 million visits: an hour of ten thousand a second."""
+
+import contextlib
+import http.client
+import os
+import random
+import subprocess
+import sys
+import time
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import faults
+import harness
+import pgfaults
+import postgres
+
+VISITS = 36_000_000 if faults.LONG else 100_000
+STEP = 5 if faults.LONG else 1           # seconds of one wrk
+READY = 0.1 if faults.LONG else 0.5      # seconds; the short form has a build without optimisation
+TAIL = 0.0005 if faults.LONG else 0.05   # seconds on top of twice the calm p99
+RATE = 0.5 if faults.LONG else 0.25      # of psql's
+MEMORY = 32e6                            # bytes
+COPIED = 2_000_000                       # rows of psql's COPY at most
+SCRIPT = """
+local codes = {%s}
+function request() return wrk.format("GET", "/" .. codes[math.random(#codes)], {["Host"] = "127.0.0.1"}) end
+"""
+
+
+class Drain(unittest.TestCase):
+    def setUp(self):
+        self.server = postgres.Postgres(settings={"shared_buffers": "256MB", "max_wal_size": "4GB"})
+        self.addCleanup(self.server.close)
+        self.server.create(pgfaults.NAME)
+        self.service = pgfaults.Service(self.server, ["Clicks.MaxSize=64G", "Clicks.Keep=0"])
+        self.addCleanup(self.service.close)
+        self.one = self.service.start()
+        self.codes = faults.make_links(self.one)
+        self.warm_up()
+
+    def warm_up(self):
+        harness.wait_for(lambda: self.one.metric("shortener_watcher_up ") == 1 and all(
+            self.one.request("HEAD", "/" + code).headers.get("X-Cache") == "HIT" for code in self.codes), 60, "a warm cache")
+
+    def visit(self, n):
+        """Until so many more were answered."""
+        path = os.path.join(self.service.folder, "visit.lua")
+        with open(path, "w") as file:
+            file.write(SCRIPT % ", ".join(f'"{code}"' for code in self.codes))
+        before = self.one.metric("redirects_total")
+        while self.one.metric("redirects_total") - before < n:
+            subprocess.run(["wrk", "-t1", "-c32", f"-d{STEP}s", "-s", path, f"http://127.0.0.1:{self.one.port}"], check=True,
+                           stdout=subprocess.DEVNULL, timeout=60 * harness.SLOW)
+
+    def tail(self, goes_on):
+        """p99 of cached redirects on one connection, paced, in seconds."""
+        connection, times = self.one.connect(), []
+        while goes_on():
+            for _ in range(20):
+                start = time.monotonic()
+                answer = self.one.request("HEAD", "/" + random.choice(self.codes), connection=connection)
+                times.append(time.monotonic() - start)
+                self.assertEqual((answer.status, answer.headers["X-Cache"]), (302, "HIT"))
+                time.sleep(0.002)  # a rate, not a wait
+        connection.close()
+        return faults.percentile(times, 0.99)
+
+    def is_up(self):
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            return self.one.get("/health").status == 200
+        return False
+
+    def restart(self):
+        """After a kill; how long it takes until it answers."""
+        self.one.kill()
+        start = time.monotonic()
+        self.one.start(wait=False)
+        harness.wait_for(self.is_up, 20, "shortenerd to answer", pause=0.002)
+        return time.monotonic() - start
+
+    def drain(self):
+        """(visits a second, p99 of redirects meanwhile)."""
+        self.warm_up()
+        shipped, start = self.one.metric("shortener_clicks_shipped_total"), time.monotonic()
+        p99 = self.tail(lambda: self.one.metric("shortener_clicks_pending ") > 0)
+        return (self.one.metric("shortener_clicks_shipped_total") - shipped) / (time.monotonic() - start), p99
+
+    def copy_rate(self):
+        """Rows a second of psql's COPY of the shipped rows into the same table, with its indexes and partitions."""
+        path = os.path.join(self.server.folder, "visits.copy")
+        columns = self.server.psql("SELECT string_agg(column_name, ',' ORDER BY ordinal_position) FROM "
+                                   "information_schema.columns WHERE table_name = 'events'", pgfaults.NAME)
+        self.server.psql(f"COPY (SELECT {columns} FROM events WHERE spool IS NOT NULL ORDER BY id LIMIT {COPIED}) TO '{path}'",
+                         pgfaults.NAME)
+        self.server.create("other")
+        start = time.monotonic()
+        self.server.psql(f"\\copy events ({columns}) FROM '{path}'", "other")
+        return int(self.server.psql("SELECT count(*) FROM events", "other")) / (time.monotonic() - start)
+
+    def test_spooled_while_the_server_was_down(self):
+        end = time.monotonic() + 3
+        calm = self.tail(lambda: time.monotonic() < end)
+        faults.wait_shipped(self.one)
+        self.server.stop()
+        memory = self.one.metric("process_resident_memory_bytes ")
+        self.visit(VISITS)
+        grown = self.one.metric("process_resident_memory_bytes ") - memory
+        answered = self.one.metric("redirects_total")
+        ready = self.restart()
+        pending = self.one.metric("shortener_clicks_pending ")
+        grown = max(grown, self.one.metric("process_resident_memory_bytes ") - memory)
+        self.server.start()
+        rate, busy = self.drain()
+        faults.wait_shipped(self.one, seconds=3600)
+        answered += self.one.metric("redirects_total")
+        self.assertEqual(self.one.stop(), 0)
+        self.service.ctl("clicks", "verify", timeout=3600)
+        stored = int(self.server.psql("SELECT count(*) FROM events WHERE type = 1", pgfaults.NAME))
+        theirs = self.copy_rate()
+        print(f"{answered:.0f} visits answered, {stored} stored; with {pending:.0f} pending ready after {ready * 1000:.0f} ms, "
+              f"{grown / 1e6:.1f} MB more; {rate:.0f} shipped a second, psql COPY {theirs:.0f}; redirect p99 "
+              f"{faults.milliseconds(calm)}, then {faults.milliseconds(busy)}", flush=True)
+        self.assertEqual(stored, answered)
+        self.assertGreater(pending, VISITS / 4)  # a guess, from bytes
+        self.assertLess(ready, READY * harness.SLOW)
+        self.assertLess(grown, MEMORY)
+        self.assertGreater(rate, RATE * theirs)
+        self.assertLess(busy, 2 * calm + TAIL * harness.SLOW)
+
+
+if __name__ == "__main__":
+    harness.main()
