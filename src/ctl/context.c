@@ -384,6 +384,8 @@ static int open_session(Ctl *ctl, unsigned how) {
                         .connect_usec = CTL_DEADLINE_USEC,
                         .create = (how & CTL_CREATE) != 0,
                         .unprepared = !ctl->options.store.prepared,
+                        .timeline_folders = {ctl->options.server.runtime_directory},
+                        .timeline_read_only = true,
         };
         const char *url = ctl->options.store.url;
         int r;

@@ -82,6 +82,7 @@ typedef struct StoreOptions {
         /* PostgreSQL: folders in which a file `timeline` keeps the highest one seen, so that an old
          * primary that comes back counts as away. Valid as long as the store; each may be NULL. */
         const char *timeline_folders[2];
+        bool timeline_read_only; /* these files are gone by, and left as they are */
 } StoreOptions;
 
 /* url: "sqlite:/path", "postgresql://..." or "postgres://..." as libpq has them, or "fake:" (in

@@ -133,6 +133,55 @@ class Systems(unittest.TestCase):
         self.run_on(self.foreign)
         self.assert_writes(self.foreign)
 
+    def test_shortenerctl(self):
+        """It goes by what the instances have seen, and leaves that as it is."""
+        self.run_on(self.foreign, self.ours)  # the first one of them is remembered
+        self.assert_writes(self.foreign)
+        self.run_on(self.ours, self.foreign)
+        link = self.code
+        self.assertIn("example.com", self.service.ctl("link", "show", link).stdout)
+        self.advance(self.foreign)
+        harness.wait_for(self.is_ready, 20, "/ready")
+        self.assert_writes(self.foreign)
+        for path in self.files():
+            with open(path) as file:
+                self.assertEqual(file.read().split()[1], "3")
+        self.foreign.stop()
+        done = self.service.ctl("user", "add", "anna", "anna@example.com", check=False)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn(REASON, done.stderr)
+        self.one.stop()
+        self.service.url = self.ours.url(pgfaults.NAME)  # the only host is meant
+        self.service.ctl("user", "add", "anna", "anna@example.com")
+        self.assertEqual([len(self.files()), self.ours.psql("SELECT count(*) FROM users", pgfaults.NAME)], [2, "1"])
+        for path in self.files():
+            with open(path) as file:
+                self.assertEqual(file.read().split(), [self.systems[self.foreign], "3"])
+
+
+class Primaries(unittest.TestCase):
+    def test_shortenerctl(self):
+        """An old primary is not written to by hand either, while the new one is down."""
+        old = postgres.Postgres(settings={"wal_level": "replica", "max_wal_senders": 4, "hot_standby": "on"})
+        self.addCleanup(old.close)
+        old.create(pgfaults.NAME)
+        new = postgres.Postgres(standby_of=old, settings={"port": old.port})
+        self.addCleanup(new.close)
+        new.run(postgres.program("pg_ctl"), "promote", "-w", "-D", new.data)
+        service = pgfaults.Service(new, url=f"postgresql:///{pgfaults.NAME}?host={old.folder},{new.folder}&port={old.port}"
+                                            "&user=postgres")
+        self.addCleanup(service.close)
+        one = service.start()
+        harness.wait_for(lambda: one.get("/ready").status == 200, 20, "/ready")
+        new.stop()
+        done = service.ctl("user", "add", "anna", "anna@example.com", check=False)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("was seen: an old primary", done.stderr)
+        self.assertEqual(old.psql("SELECT count(*) FROM users", pgfaults.NAME), "0")
+        new.start()
+        service.ctl("user", "add", "anna", "anna@example.com")
+        self.assertEqual(new.psql("SELECT count(*) FROM users", pgfaults.NAME), "1")
+
 
 if __name__ == "__main__":
     harness.main()

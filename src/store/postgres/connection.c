@@ -237,6 +237,7 @@ int pg_connect_host(PgSession *s, size_t host, const char *password) {
 
         *s->sqlstate = 0;
         s->heard = false;
+        s->timeline = 0;
         r = start(s, host, password);
         if (r == 0) {
                 r = finish_connecting(s);

@@ -44,8 +44,8 @@ typedef struct Search {
         char unfit[STORE_ERROR_SIZE];   /* why the primary on ... */
         uint64_t unfit_timeline;        /* ... the highest of these is of no use */
         uint64_t unfit_system;
-        char foreign[STORE_ERROR_SIZE]; /* what is said of one of another system */
-        char other[STORE_ERROR_SIZE];   /* what else failed last */
+        char passed[STORE_ERROR_SIZE]; /* what is said of a primary that is not ours */
+        char other[STORE_ERROR_SIZE];  /* what else failed last */
 } Search;
 
 /* The session's new connection is put aside while others are asked. */
@@ -100,6 +100,8 @@ static int connect_fit(PgSession *s, Search *search, size_t host) {
                 if (r < 0)
                         pg_disconnect(s);
         }
+        if (r == -EHOSTDOWN && s->timeline > 0) /* an older one than was seen */
+                memcpy(search->passed, s->session.error, sizeof(search->passed));
         if (r < 0)
                 return r;
         r = pg_ask_fit(s, why);
@@ -113,7 +115,7 @@ static int connect_fit(PgSession *s, Search *search, size_t host) {
                                 "shortener.conf(5) if it is meant",
                                 host + 1, (unsigned long long)s->system,
                                 (unsigned long long)search->system);
-                memcpy(search->foreign, s->session.error, sizeof(search->foreign));
+                memcpy(search->passed, s->session.error, sizeof(search->passed));
         } else
                 return r;
         return -EHOSTDOWN;
@@ -133,7 +135,7 @@ static int search_hosts(PgSession *s, Search *search) {
                         break;
                 search->unheard = search->unheard || !s->heard;
                 search->starting = search->starting || strcmp(s->sqlstate, STATE_STARTING) == 0;
-                if (r < 0 && strcmp(s->session.error, search->foreign) != 0)
+                if (r < 0 && strcmp(s->session.error, search->passed) != 0)
                         memcpy(search->other, s->session.error, sizeof(search->other));
                 if (pg_is_crowded(s))
                         memcpy(search->crowded, s->session.error, sizeof(search->crowded));
@@ -158,8 +160,8 @@ static int explain(PgSession *s, const Search *search, int r) {
         if (*search->crowded) {
                 memcpy(s->session.error, search->crowded, sizeof(search->crowded));
                 memcpy(s->sqlstate, STATE_CROWDED, sizeof(s->sqlstate));
-        } else if (*search->foreign)
-                store_session_set_error(&s->session, "%s%s%s", search->foreign,
+        } else if (*search->passed)
+                store_session_set_error(&s->session, "%s%s%s", search->passed,
                                         *search->other ? "; another: " : "", search->other);
         return r;
 }

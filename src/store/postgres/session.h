@@ -99,7 +99,7 @@ typedef struct PgSession {
         PGconn *db;                /* NULL: not connected */
         uint64_t until_usec;       /* CLOCK_MONOTONIC at which the connection is old */
         uint64_t limit_usec;       /* CLOCK_MONOTONIC at which to give up; 0: never */
-        uint64_t timeline;         /* of the server ... */
+        uint64_t timeline;         /* of the server, 0: it is no primary ... */
         uint64_t system;           /* ... and its system identifier */
         unsigned n_outages;        /* of the store, when this connection was begun */
         unsigned n_unfit;          /* likewise */

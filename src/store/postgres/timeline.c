@@ -127,8 +127,9 @@ int pg_timeline_note(PgSession *s, uint64_t system, uint64_t timeline) {
                 const char *folder = store->options.timeline_folders[i];
                 uint64_t its_system, its_timeline;
 
-                if (folder && (read_file(folder, &its_system, &its_timeline) < 0 ||
-                               its_system != system || its_timeline < timeline))
+                if (folder && !store->options.timeline_read_only &&
+                    (read_file(folder, &its_system, &its_timeline) < 0 || its_system != system ||
+                     its_timeline < timeline))
                         write_file(folder, system, timeline);
         }
         return 0;
