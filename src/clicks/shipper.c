@@ -66,15 +66,19 @@ struct Shipper {
         atomic_bool stop;
         atomic_bool stopped;
         _Atomic uint64_t alive_usec;
-        _Atomic uint64_t n_shipped, n_bad, n_damaged, n_pending, oldest_usec;
+        _Atomic uint64_t n_shipped, n_bad, n_damaged, n_owed, position, oldest_usec;
 };
 
 /* ---- counting ---- */
 
-static uint64_t unshipped_live(const Shipper *shipper) {
+static uint64_t unshipped_from(const Shipper *shipper, uint64_t position) {
         uint64_t written = shipper->spool ? spool_written_seq(shipper->spool) : 0;
 
-        return written > shipper->live.position ? written - shipper->live.position : 0;
+        return written > position ? written - position : 0;
+}
+
+static uint64_t unshipped_live(const Shipper *shipper) {
+        return unshipped_from(shipper, shipper->live.position);
 }
 
 static void count_slot(Shipper *shipper, uint64_t n) {
@@ -114,7 +118,8 @@ static void publish(Shipper *shipper) {
 
         if (oldest == 0)
                 oldest = shipper->owed > 0 ? shipper->backlog_usec : shipper->live.oldest_usec;
-        atomic_store(&shipper->n_pending, shipper->owed + unshipped_live(shipper));
+        atomic_store(&shipper->n_owed, shipper->owed);
+        atomic_store(&shipper->position, shipper->live.position);
         atomic_store(&shipper->oldest_usec, oldest);
         atomic_store(&shipper->alive_usec, clock_monotonic_usec());
 }
@@ -454,7 +459,9 @@ void shipper_stats(const Shipper *shipper, ShipperStats *ret) {
                         .shipped = atomic_load(&shipper->n_shipped),
                         .bad = atomic_load(&shipper->n_bad),
                         .damaged = atomic_load(&shipper->n_damaged),
-                        .pending = atomic_load(&shipper->n_pending),
+                        /* What was written while the thread waits for the store counts. */
+                        .pending = atomic_load(&shipper->n_owed) +
+                                   unshipped_from(shipper, atomic_load(&shipper->position)),
                         .oldest_pending_usec = atomic_load(&shipper->oldest_usec),
                         .stopped = atomic_load(&shipper->stopped),
         };

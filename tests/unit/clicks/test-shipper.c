@@ -98,6 +98,8 @@ static void test_backlog_of_three_spools(void **state) {
         assert_int_equal(slot_pending(world), 0);
         visits(spool, 7);
         assert_int_equal(slot_pending(world), 7);
+        shipper_stats(shipper, &stats);
+        assert_int_equal(stats.pending, 7); /* though the shipper has not looked yet */
         assert_int_equal(shipper_drain(shipper), 0);
         assert_int_equal(slot_pending(world), 0);
         shipper_stats(shipper, &stats);
