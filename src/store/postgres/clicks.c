@@ -21,6 +21,7 @@
 #define PAST_DAYS       31   /* a visit's own day counts from so long ago ... */
 #define AHEAD_DAYS      1    /* ... to so far ahead */
 #define CLICK_SIZE      256u /* bytes of a row, a guess */
+#define STATE_UNIQUE    "23505"
 
 /* What one append works on. */
 typedef struct Append {
@@ -226,9 +227,9 @@ static void put_click(Append *append, size_t i) {
 }
 
 /* A row was refused for what is in it only if the server says so; a partition that is missing has
- * the same class, but names no constraint. */
+ * the same class, but names no constraint. Its id is no part of it: -EBADMSG. */
 static int refused(PgSession *s, int r) {
-        if (r != -EBADMSG)
+        if (r != -EBADMSG || strcmp(s->sqlstate, STATE_UNIQUE) == 0)
                 return r;
         return strcmp(s->sqlstate, "23514") == 0 && !*s->constraint ? -EHOSTDOWN : STORE_REFUSED;
 }
@@ -287,6 +288,29 @@ static int append_batch(Append *append, uint64_t *ret_next_seq) {
         return r;
 }
 
+static int try_append(Append *append, uint64_t *ret_next_seq) {
+        int r;
+
+        r = append_batch(append, ret_next_seq);
+        PQclear(TAKE_PTR(append->owners));
+        free(TAKE_PTR(append->redirects));
+        return r;
+}
+
+/* The sequence gave an id that a row has: it is behind the table, as on a server that was fed by
+ * logical replication. */
+static int append_again(Append *append, uint64_t *ret_next_seq) {
+        static const char sql[] = "SELECT ids_reach('event_ids', (SELECT max(id) FROM events))";
+        int r;
+
+        r = pg_begin_again(append->s);
+        if (r == 0)
+                r = pg_run(append->s, STMT_NONE, sql, NULL, NULL);
+        if (r == 0)
+                r = try_append(append, ret_next_seq);
+        return r == -EBADMSG ? -EBUSY : r;
+}
+
 int pg_clicks_append(StoreSession *session, const StoreBatch *batch, uint64_t *ret_next_seq) {
         PgSession *s = pg_session(session);
         Append append = {.s = s, .batch = batch};
@@ -296,9 +320,9 @@ int pg_clicks_append(StoreSession *session, const StoreBatch *batch, uint64_t *r
         r = pg_begin_write(s, WRITER_SHIPPER);
         if (r < 0)
                 return r;
-        r = append_batch(&append, &next_seq);
-        PQclear(append.owners);
-        free(append.redirects);
+        r = try_append(&append, &next_seq);
+        if (r == -EBADMSG)
+                r = append_again(&append, &next_seq);
         r = pg_end_write(s, r, &SLICE_NONE, 0);
         if (r == 0 || r == STORE_CONFLICT_POSITION)
                 *ret_next_seq = next_seq;

@@ -184,6 +184,13 @@ static int send_settings(PgSession *s, int *n) {
         return send_plain(s, "SELECT " PG_SETTINGS("true"));
 }
 
+static const char *begin_of(const PgSession *s) {
+        if (s->read_only)
+                return "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+        return s->session.store->options.unprepared ? "BEGIN ISOLATION LEVEL READ COMMITTED"
+                                                    : "BEGIN";
+}
+
 /* What has to go before the statement; *n: how many that are. */
 static int send_due(PgSession *s, int *n) {
         int r = 0;
@@ -193,8 +200,7 @@ static int send_due(PgSession *s, int *n) {
                 r = send_timeouts(s, n);
         if (r == 0 && s->transaction == TRANSACTION_WANTED) {
                 (*n)++;
-                r = send_plain(s, s->read_only ? "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-                                               : "BEGIN ISOLATION LEVEL READ COMMITTED");
+                r = send_plain(s, begin_of(s));
                 if (r == 0 && s->session.store->options.unprepared)
                         r = send_settings(s, n);
         }

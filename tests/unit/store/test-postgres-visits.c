@@ -71,6 +71,21 @@ static void test_cut_behind_commit(void **state) {
         (void)proxy_free(proxy);
 }
 
+/* Sequences do not come along with logical replication: ids that are taken are no visits' fault. */
+static void test_sequence_is_behind(void **state) {
+        Fixture *f = *state;
+
+        make_url(f, "abc", 0);
+        append_at(f, 7, 1, 100, NOW_SEC);
+        for (uint64_t i = 0; i < 3; i++) {
+                free(postgres_sql(f->database, "SELECT setval('event_ids', 10)"));
+                append_at(f, 7, 101 + i * 100, 100, NOW_SEC);
+        }
+        assert_int_equal(redirects_of(f, 1), 400);
+        assert_proof(f, 7);
+        assert_sql(f, "SELECT count(*) FROM events WHERE type = 1", "400");
+}
+
 /* A shipper that was frozen inside its transaction is ended by the one that takes its place. */
 static void test_zombie_holds_the_spool(void **state) {
         Fixture *f = *state;
@@ -485,6 +500,7 @@ static int teardown(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                         VISITS_TEST(test_cut_behind_commit),
+                        VISITS_TEST(test_sequence_is_behind),
                         VISITS_TEST(test_zombie_holds_the_spool),
                         VISITS_TEST(test_ten_thousand_in_one_transaction),
                         VISITS_TEST(test_refused_or_away),
