@@ -53,6 +53,7 @@ ROWS = (
     ("writers", "eight writers without a pause beside two shippers", "no write fails, p99 below 50 ms"),
     ("postgres", "PostgreSQL freezes, dies, fails over, is restored", "cached redirects go on; no visit lost or stored twice"),
     ("drain", "PostgreSQL was down for millions of visits", "ready at once, little memory, shipped half as fast as COPY"),
+    ("network", "a host's cable is pulled, twice", "cached redirects go on and are counted; 503 within a second; then it follows"),
     ("coherence", "two hosts edit while Redis is frozen, killed, flushed, old", "never an older target; a second later on another host"),
     ("races", "the five races of three careless instances", "none is lost"),
     ("expiry", "a day of old visits is dropped while visits are shipped", "shipping goes on; each visit is counted"),
