@@ -12,30 +12,15 @@
 
 #include "basic/clock.h"
 #include "basic/number.h"
-#include "daemon/manager.h"
+#include "daemon/job.h"
 #include "model/problem.h"
 
-#define PLAIN_BODY_MAX     65536u /* bytes of a body that no handler reads: read and dropped */
-#define IMPORT_USEC        (60 * USEC_PER_SEC)
-#define VISITS_USEC        (250 * USEC_PER_MSEC) /* how long a reader waits for visits (clicks) */
-#define ORDER_USEC         (20 * USEC_PER_MSEC) /* and how long a writer, whose order is at stake */
-#define ORDER_VISITS       500u /* of one transaction; behind more than that no writer waits */
-#define VISITS_POLL_USEC   (1 * USEC_PER_MSEC)
-#define DEADLINE_POLL_USEC (20 * USEC_PER_MSEC)
-
-typedef struct Job {
-        Manager *manager;
-        HttpExchange *exchange;
-        HttpMatch match;
-        ListNode node;          /* in manager->jobs, imports or waiting */
-        uint64_t deadline_usec; /* CLOCK_MONOTONIC */
-        uint64_t visits_until_usec;
-        HostVisits visits;
-        bool abandoned;      /* answered when its time was over; the thread is not back yet */
-        CallContext context; /* as it was when the call was sent: a reload changes the manager's */
-        Call call;
-        Lookup lookup;
-} Job;
+#define PLAIN_BODY_MAX   65536u /* bytes of a body that no handler reads: read and dropped */
+#define IMPORT_USEC      (60 * USEC_PER_SEC)
+#define VISITS_USEC      (250 * USEC_PER_MSEC) /* how long a reader waits for visits (clicks) */
+#define ORDER_USEC       (20 * USEC_PER_MSEC)  /* and how long a writer, whose order is at stake */
+#define ORDER_VISITS     500u /* of one transaction; behind more than that no writer waits */
+#define VISITS_POLL_USEC (1 * USEC_PER_MSEC)
 
 static unsigned endpoint_of(const Manager *manager, const HttpRoute *route) {
         return route ? (unsigned)(route - routes) : (unsigned)manager->n_endpoints - 1;
@@ -87,7 +72,7 @@ static void respond_on_loop(Job *job) {
 
 /* ---- jobs that are out ---- */
 
-static void arm(sd_event_source *source, uint64_t usec) {
+void job_arm(sd_event_source *source, uint64_t usec) {
         int enabled;
 
         if (sd_event_source_get_enabled(source, &enabled) >= 0 && enabled != SD_EVENT_OFF)
@@ -110,15 +95,15 @@ static void list_by_deadline(ListNode *list, Job *job) {
         list_append(before, &job->node); /* in front of it */
 }
 
-static void job_out(Job *job) {
+void job_out(Job *job) {
         Manager *manager = job->manager;
 
         list_by_deadline(is_import(job) ? &manager->imports : &manager->jobs, job);
         manager->n_jobs++;
-        arm(manager->deadlines, DEADLINE_POLL_USEC);
+        job_arm(manager->deadlines, DEADLINE_POLL_USEC);
 }
 
-static void job_back(Job *job) {
+void job_back(Job *job) {
         if (list_linked(&job->node))
                 list_remove(&job->node);
         job->manager->n_jobs--;
@@ -187,7 +172,7 @@ static void begin_call(Job *job) {
         }
         job->visits_until_usec = http_server_now(manager->server) + wait;
         list_append(&manager->waiting, &job->node);
-        arm(manager->visits, VISITS_POLL_USEC);
+        job_arm(manager->visits, VISITS_POLL_USEC);
 }
 
 void job_check_visits(Manager *manager, uint64_t now_usec) {
@@ -205,31 +190,7 @@ void job_check_visits(Manager *manager, uint64_t now_usec) {
                 send_call(job);
         }
         if (!list_empty(&manager->waiting))
-                arm(manager->visits, VISITS_POLL_USEC);
-}
-
-static void begin_redirect(Job *job) {
-        Manager *manager = job->manager;
-        int r;
-
-        if (front_redirect_cached(&manager->front, job->exchange, job->match.code)) {
-                http_exchange_done(job->exchange);
-                return;
-        }
-        job->lookup = (Lookup){
-                        .exchange = job->exchange,
-                        .code = job->match.code,
-                        .deadline_usec = job->deadline_usec,
-        };
-        r = resolver_push(manager->resolver, &job->lookup);
-        if (r < 0) {
-                if (r == -ENOBUFS)
-                        metric_add(manager->metrics, METRIC_QUEUE_REJECTIONS, 1);
-                front_redirect_error(job->exchange, 503, problem_generic_text(503));
-                http_exchange_done(job->exchange);
-                return;
-        }
-        job_out(job);
+                job_arm(manager->visits, VISITS_POLL_USEC);
 }
 
 /* ---- what the connections ask ---- */
@@ -281,7 +242,7 @@ static void on_request(void *userdata, HttpExchange *exchange) {
         else if (route->flags & HTTP_ROUTE_ON_LOOP && !manager_is_guarded(manager, exchange, route))
                 respond_on_loop(job);
         else if (route->flags & HTTP_ROUTE_REDIRECT) {
-                begin_redirect(job);
+                job_begin_lookup(job);
                 return;
         } else if (manager_admits(manager, exchange, route)) {
                 begin_call(job);
@@ -398,29 +359,10 @@ void job_calls_done(Manager *manager) {
                 metric_add(manager->metrics, METRIC_URLS_CREATED, job->call.n_urls_created);
                 metric_add(manager->metrics, METRIC_BLOCKED_CREATIONS, job->call.n_blocked);
                 if (job->call.auth_failed)
-                        (void)front_limit_take(&manager->front, job->exchange, LIMIT_FAILED_AUTH,
-                                               NULL);
+                        (void)front_limit_owe(&manager->front, job->exchange, LIMIT_FAILED_AUTH);
                 else if (job->match.route->flags & HTTP_ROUTE_ON_LOOP &&
                          job->exchange->response.status == 0 && !job->abandoned)
                         respond_on_loop(job); /* it had a token */
-                http_exchange_done(job->exchange);
-        }
-        http_server_flush(manager->server);
-}
-
-void job_lookups_done(Manager *manager) {
-        ListNode done;
-
-        list_init(&done);
-        outbox_take_all(manager->lookups, &done);
-        while (!list_empty(&done)) {
-                ListNode *node = list_first(&done);
-                Job *job = CONTAINER_OF(LIST_ENTRY(node, Lookup, node), Job, lookup);
-
-                list_remove(node);
-                job_back(job);
-                job->lookup.expired = job->abandoned;
-                front_redirect_resolved(&manager->front, &job->lookup);
                 http_exchange_done(job->exchange);
         }
         http_server_flush(manager->server);
@@ -461,7 +403,9 @@ static void expire_list(Manager *manager, ListNode *list, uint64_t now_usec) {
 void job_expire(Manager *manager, uint64_t now_usec) {
         expire_list(manager, &manager->jobs, now_usec);
         expire_list(manager, &manager->imports, now_usec);
+        job_expire_parked(manager, now_usec);
         http_server_flush(manager->server);
-        if (!list_empty(&manager->jobs) || !list_empty(&manager->imports))
-                arm(manager->deadlines, DEADLINE_POLL_USEC);
+        if (!list_empty(&manager->jobs) || !list_empty(&manager->imports) ||
+            !list_empty(&manager->parked))
+                job_arm(manager->deadlines, DEADLINE_POLL_USEC);
 }

@@ -68,8 +68,9 @@ typedef struct Manager {
         size_t n_endpoints;
         const char *methods[HTTP_METHODS];
 
-        /* Requests that are out, by deadline; and those that wait for visits to be shipped. */
-        ListNode jobs, imports, waiting;
+        /* Requests that are out, by deadline; those that wait for visits to be shipped; and
+         * redirects that wait for others of their client. */
+        ListNode jobs, imports, waiting, parked;
         size_t n_jobs;
 
         sd_event_source *tick, *deadlines, *visits;
@@ -114,6 +115,8 @@ void job_lookups_done(Manager *manager);
 void job_warm_done(Manager *manager);
 void job_expire(Manager *manager, uint64_t now_usec);
 void job_check_visits(Manager *manager, uint64_t now_usec);
+/* lookups.c: answers those of the parked redirects whose time is over. */
+void job_expire_parked(Manager *manager, uint64_t now_usec);
 
 /* links.c: what [Links] says of targets, at start (0, or an exit status with the reason logged) and
  * at a reload. */

@@ -182,6 +182,7 @@ static void end_warmer(Manager *manager) {
 /* Threads first, so that everything that was out is back; then what they used. */
 void manager_done(Manager *manager) {
         job_check_visits(manager, UINT64_MAX);
+        job_expire_parked(manager, UINT64_MAX);
         manager->pool = pool_free(manager->pool);
         manager->importers = pool_free(manager->importers);
         manager->resolver = resolver_free(manager->resolver);

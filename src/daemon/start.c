@@ -419,6 +419,7 @@ static void start_front(Manager *manager) {
                         .store = manager->store,
                         .metrics = manager->metrics,
                         .instance = manager->arguments->instance,
+                        .lookups_key = hash_key_random(),
         };
         for (size_t i = 0; i < n_routes; i++)
                 if (routes[i].flags & HTTP_ROUTE_REDIRECT)
@@ -440,6 +441,7 @@ int manager_start(Manager *manager, const Arguments *arguments) {
         list_init(&manager->jobs);
         list_init(&manager->imports);
         list_init(&manager->waiting);
+        list_init(&manager->parked);
         /* Few arenas: the workers' allocations are short and small, memory is worth more. */
         (void)mallopt(M_ARENA_MAX, 2);
         r = log_queue_open();

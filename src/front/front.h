@@ -6,6 +6,7 @@
  * one, /health, /ready, /metrics. A Front borrows the parts that they need.
  */
 
+#include "basic/hash.h"
 #include "cache/redirect-cache.h"
 #include "clicks/spool.h"
 #include "http/server.h"
@@ -19,6 +20,9 @@
 /* No cache entry lives longer while the store answers. */
 #define FRONT_ENTRY_SEC  600u
 #define FRONT_ABSENT_SEC 60u /* what is known not to redirect */
+
+#define FRONT_LOOKUP_PLACES 1024u
+#define FRONT_NO_PLACE      UINT32_MAX
 
 typedef struct Front {
         HttpServer *server;
@@ -36,6 +40,10 @@ typedef struct Front {
         /* CLOCK_MONOTONIC; until then some client is over its budget of misses, and even cached
          * redirects look whether it is theirs. 0: nobody is. */
         uint64_t limited_until_usec;
+        /* Lookups of each client that are out, while misses are limited: by a keyed hash, so that
+         * some clients share a counter. */
+        HashKey lookups_key;
+        uint32_t n_lookups[FRONT_LOOKUP_PLACES];
 
         /* This turn's cached redirects, counted at its end. */
         uint64_t n_hits;  /* GET */
@@ -74,10 +82,24 @@ void front_redirect_error(HttpExchange *exchange, int status, const char *text);
  * token it is the token's budget, not its address'. token: NULL, or 16 bytes of its digest. */
 bool front_limit_take(Front *front, HttpExchange *exchange, LimitBudget budget,
                       const unsigned char *token);
+/* The same of what was found out too late: then it is owed. */
+bool front_limit_owe(Front *front, HttpExchange *exchange, LimitBudget budget);
 /* Only looks whether there is some left. */
 bool front_limit_look(Front *front, HttpExchange *exchange, LimitBudget budget);
 /* For a cached redirect, while limited_until_usec is set: is this client over its misses? */
 bool front_limit_hit(Front *front, const HttpConn *conn, const HttpHead *head, const char *base);
+
+/*
+ * Only the store knows which codes there are, so who asks for many at once would have all his
+ * answers before the first miss is counted. So no more of a client's lookups are out than it may
+ * miss; the others wait until some are back.
+ */
+/* Where the exchange's client is counted; FRONT_NO_PLACE: nobody counts. */
+uint32_t front_lookup_place(const Front *front, const HttpExchange *exchange);
+/* May another one go out? Also where no misses are left: then it waits for nothing. */
+bool front_lookup_has_room(const Front *front, const HttpExchange *exchange, uint32_t place);
+/* delta 1: it goes out; -1: it is back. */
+void front_lookup_count(Front *front, uint32_t place, int delta);
 
 void front_health(Front *front, HttpExchange *exchange);
 void front_ready(Front *front, HttpExchange *exchange);

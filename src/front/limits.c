@@ -92,6 +92,17 @@ bool front_limit_take(Front *front, HttpExchange *exchange, LimitBudget budget,
         return true;
 }
 
+bool front_limit_owe(Front *front, HttpExchange *exchange, LimitBudget budget) {
+        LimitClient client;
+        LimitAnswer answer;
+
+        if (!limited(front, budget) || !find_client(exchange->request.remote, &client) ||
+            limiter_owe(front->limiter, budget, &client, http_server_now(front->server), &answer))
+                return true;
+        refuse(front, exchange, budget, &answer);
+        return false;
+}
+
 bool front_limit_look(Front *front, HttpExchange *exchange, LimitBudget budget) {
         LimitClient client;
         LimitAnswer answer;
@@ -115,4 +126,33 @@ bool front_limit_hit(Front *front, const HttpConn *conn, const HttpHead *head, c
         }
         return find_client(http_conn_remote(conn, head, base), &client) &&
                !limiter_peek(front->limiter, LIMIT_MISSES, &client, now, &answer);
+}
+
+/* ---- lookups that are out ---- */
+
+uint32_t front_lookup_place(const Front *front, const HttpExchange *exchange) {
+        LimitClient client;
+
+        if (!limited(front, LIMIT_MISSES) || !find_client(exchange->request.remote, &client))
+                return FRONT_NO_PLACE;
+        return (uint32_t)(hash_keyed(&front->lookups_key,
+                                     slice_make((const char *)client.bytes, sizeof client.bytes)) %
+                          FRONT_LOOKUP_PLACES);
+}
+
+bool front_lookup_has_room(const Front *front, const HttpExchange *exchange, uint32_t place) {
+        LimitClient client;
+        LimitAnswer answer;
+
+        if (place == FRONT_NO_PLACE || front->n_lookups[place] == 0 ||
+            !limited(front, LIMIT_MISSES) || !find_client(exchange->request.remote, &client))
+                return true;
+        return !limiter_peek(front->limiter, LIMIT_MISSES, &client, http_server_now(front->server),
+                             &answer) ||
+               answer.remaining > front->n_lookups[place];
+}
+
+void front_lookup_count(Front *front, uint32_t place, int delta) {
+        if (place != FRONT_NO_PLACE)
+                front->n_lookups[place] += (uint32_t)delta;
 }

@@ -183,7 +183,7 @@ static void answer_found(Front *front, HttpExchange *exchange, int64_t link_id, 
 
 /* A 404, which costs the client one of its misses. */
 static void answer_missing(Front *front, HttpExchange *exchange) {
-        if (front_limit_take(front, exchange, LIMIT_MISSES, NULL))
+        if (front_limit_owe(front, exchange, LIMIT_MISSES))
                 front_redirect_error(exchange, 404, NOT_FOUND);
 }
 
@@ -201,10 +201,8 @@ bool front_redirect_cached(Front *front, HttpExchange *exchange, Slice code) {
                 answer_missing(front, exchange);
                 return true;
         }
-        if (!redirect_cache_find(front->cache, code, &hit) || !is_fresh(front, &hit)) {
-                metric_add(front->metrics, METRIC_CACHE_LOCAL_MISSES, 1);
+        if (!redirect_cache_find(front->cache, code, &hit) || !is_fresh(front, &hit))
                 return false;
-        }
         metric_add(front->metrics, METRIC_CACHE_LOCAL_HITS, 1);
         if (hit.link_id == 0)
                 answer_missing(front, exchange);

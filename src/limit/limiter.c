@@ -174,29 +174,41 @@ static void describe(const Budget *budget, uint64_t full_nsec, uint64_t now_nsec
         };
 }
 
-bool limiter_take(Limiter *limiter, LimitBudget name, const LimitClient *client, uint64_t now_usec,
-                  LimitAnswer *ret) {
+/* owed: it is taken in any case. */
+static bool charge(Limiter *limiter, LimitBudget name, const LimitClient *client, uint64_t now_usec,
+                   bool owed, LimitAnswer *ret) {
         const Budget *budget = limiter->budgets + name;
-        uint64_t now_nsec = now_usec * NSEC_PER_USEC, old, full;
+        uint64_t now_nsec = now_usec * NSEC_PER_USEC, old, full,
+                 most = now_nsec + budget->term.most_nsec;
         LimitEntry *entry;
+        bool left;
 
         if (budget->term.cost_nsec == 0)
                 return true;
         entry = find_or_claim(limiter, hash_of(limiter, name, client), now_nsec);
         old = full_at(entry, &budget->term, now_nsec);
         do {
-                full = MIN(MAX(old, now_nsec), now_nsec + budget->term.most_nsec);
-                if (full + budget->term.cost_nsec > now_nsec + budget->term.depth_nsec) {
-                        describe(budget, full, now_nsec, ret);
-                        limiter->n_refused[name]++;
-                        return false;
-                }
-                full += budget->term.cost_nsec;
+                full = MIN(MAX(old, now_nsec), most);
+                left = full + budget->term.cost_nsec <= now_nsec + budget->term.depth_nsec;
+                if (!left && !owed)
+                        break;
+                full = MIN(full + budget->term.cost_nsec, most);
         } while (!atomic_compare_exchange_weak(&entry->full_nsec, &old, full));
         describe(budget, full, now_nsec, ret);
-        if (limiter->given)
+        limiter->n_refused[name] += !left;
+        if ((left || owed) && limiter->given)
                 limiter->given(limiter->userdata, name, client);
-        return true;
+        return left;
+}
+
+bool limiter_take(Limiter *limiter, LimitBudget name, const LimitClient *client, uint64_t now_usec,
+                  LimitAnswer *ret) {
+        return charge(limiter, name, client, now_usec, false, ret);
+}
+
+bool limiter_owe(Limiter *limiter, LimitBudget name, const LimitClient *client, uint64_t now_usec,
+                 LimitAnswer *ret) {
+        return charge(limiter, name, client, now_usec, true, ret);
 }
 
 bool limiter_peek(const Limiter *limiter, LimitBudget name, const LimitClient *client,
@@ -227,9 +239,16 @@ bool limiter_look(Limiter *limiter, LimitBudget name, const LimitClient *client,
 
 /* ---- others ---- */
 
-static void set_most(const Limiter *limiter, Budget *budget) {
+/* Whether it costs something is known only by the outcome, when others may be under way already. */
+static bool is_owed(LimitBudget name) {
+        return name == LIMIT_MISSES || name == LIMIT_FAILED_AUTH;
+}
+
+static void set_most(Limiter *limiter, LimitBudget name) {
+        Budget *budget = limiter->budgets + name;
+
         budget->term.most_nsec = budget->term.depth_nsec;
-        if (limiter->given)
+        if (limiter->given || is_owed(name))
                 budget->term.most_nsec +=
                                 MIN(DEBT_BURSTS * budget->term.depth_nsec + DEBT_NSEC,
                                     MAX(budget->rate.span_usec * NSEC_PER_USEC, DEBT_NSEC));
@@ -239,7 +258,7 @@ void limiter_share(Limiter *limiter, LimiterGiven given, void *userdata) {
         limiter->given = given;
         limiter->userdata = userdata;
         for (size_t i = 0; i < LIMIT_BUDGETS; i++)
-                set_most(limiter, limiter->budgets + i);
+                set_most(limiter, (LimitBudget)i);
 }
 
 void limiter_terms(const Limiter *limiter, LimitTerms *ret) {
@@ -302,7 +321,7 @@ void limiter_set(Limiter *limiter, LimitBudget name, const LimitRate *rate) {
                 return;
         budget->term.cost_nsec = rate->span_usec * NSEC_PER_USEC / rate->n;
         budget->term.depth_nsec = budget->term.cost_nsec * rate->burst;
-        set_most(limiter, budget);
+        set_most(limiter, name);
 }
 
 bool limiter_limits(const Limiter *limiter, LimitBudget budget) {

@@ -10,7 +10,8 @@
  * gave is taken here, too (limiter_add()). That may be more than there is; the rest is a debt, and
  * nothing is given before it is paid by the time that passes. So what all give together in the long
  * run is what one may, however late they hear of each other. The debt ends at sixteen bursts and
- * ten seconds, and at the rate's span or ten seconds, whichever is longer.
+ * ten seconds, and at the rate's span or ten seconds, whichever is longer. What costs something
+ * only by its outcome (limiter_owe()) is owed in the same way.
  */
 
 #include <stdbool.h>
@@ -73,6 +74,10 @@ bool limiter_limits(const Limiter *limiter, LimitBudget budget);
  * CLOCK_MONOTONIC. ret is filled in both cases, unless the budget has no limit. */
 bool limiter_take(Limiter *limiter, LimitBudget budget, const LimitClient *client,
                   uint64_t now_usec, LimitAnswer *ret);
+/* The same for what was done already, and only then was found to cost something: it is taken also
+ * where none is left, and then it is a debt. */
+bool limiter_owe(Limiter *limiter, LimitBudget budget, const LimitClient *client, uint64_t now_usec,
+                 LimitAnswer *ret);
 /* The same without taking: would it be there? No refusal is counted by peek, one is by look. */
 bool limiter_peek(const Limiter *limiter, LimitBudget budget, const LimitClient *client,
                   uint64_t now_usec, LimitAnswer *ret);

@@ -335,6 +335,19 @@ class FailedAuth(unittest.TestCase):
             self.assertEqual(one.get("/urls", headers=guesser).status, 429)
             self.assertEqual(one.metric('shortener_limited_total{budget="auth"}'), 7)
 
+    def test_guesses_that_come_at_once_are_owed(self):
+        """None is known to be one before the store has looked, and then all the others are on their way."""
+        with harness.Service() as service:
+            one = service.start(options=["API.Access=token", "Limits.FailedAuth=60/1min:5"])
+            answers = one.at_once([f"GET /urls HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer sht_{i:049d}\r\n"
+                                   for i in range(60)])
+            statuses = [int(answer.split()[1]) for answer in answers]
+            self.assertEqual(statuses.count(401), 5)
+            self.assertEqual(statuses.count(429) + statuses.count(503), 55)  # nobody waits long for a worker
+            answer = one.get("/urls", headers={"Authorization": "Bearer x"})
+            self.assertEqual(answer.status, 429)
+            self.assertGreater(int(answer.headers["Retry-After"]), statuses.count(429) - 20)
+
     def test_budget_is_the_tokens(self):
         with harness.Service() as service:
             one = service.start(options=["API.Access=token", "Limits.Read=10/1d:5",

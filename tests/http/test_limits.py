@@ -13,6 +13,7 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import harness
+import postgres
 
 # A budget that comes back so slowly that no test sees more than its burst.
 ONCE = "10/1d:{}"
@@ -116,6 +117,36 @@ class Budgets(unittest.TestCase):
         self.statuses(one, 1, "192.0.2.1", "/" + url["short_code"])
         self.assertEqual(self.statuses(one, 2, "192.0.2.1", "/unknown"), [404, 429])
         harness.wait_for(lambda: self.statuses(one, 1, "192.0.2.1", "/" + url["short_code"]) == [302], 5, "the 302")
+
+    def at_once(self, one, codes):
+        requests = [f"GET /{code} HTTP/1.1\r\nHost: a.example\r\nX-Forwarded-For: 192.0.2.1\r\n" for code in codes]
+        return [int(answer.split()[1]) for answer in one.at_once(requests)]
+
+    def test_scanning_ends_also_for_who_asks_for_all_at_once(self):
+        one = self.start(Misses=ONCE.format(5))
+        codes = [one.create()["short_code"] for _ in range(20)]
+        one.restart()
+        statuses = self.at_once(one, [f"code{i}" for i in range(200)] + codes)
+        self.assertLessEqual(statuses.count(404), 5)
+        self.assertEqual(statuses.count(302), 0, "links that were found by trying")
+        self.assertEqual(self.statuses(one, 1, "192.0.2.2", "/" + codes[0]), [302])
+
+    def test_many_links_at_once_are_no_scan(self):
+        one = self.start(Misses=ONCE.format(5))
+        codes = [one.create()["short_code"] for _ in range(200)]
+        one.restart()
+        self.assertEqual(set(self.at_once(one, codes)), {302})
+        self.assertEqual(self.statuses(one, 6, "192.0.2.1", "/unknown"), [404] * 5 + [429])
+
+    def test_what_waits_for_its_turn_ends_with_its_time(self):
+        """Lookups behind others of their client, while the store answers none."""
+        self.service.url = postgres.shared().new_url()
+        one = self.start(Misses=ONCE.format(1))
+        codes = [one.create()["short_code"] for _ in range(3)]
+        one.restart()
+        with harness.held(self.service):
+            self.assertEqual(self.at_once(one, codes), [503] * 3)
+        harness.wait_for(lambda: self.at_once(one, codes) == [302] * 3, 10, "the store")
 
     def test_visits_are_not_limited(self):
         one = self.start(Read=ONCE.format(1), Create="off", Misses=ONCE.format(1))

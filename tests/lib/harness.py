@@ -246,6 +246,26 @@ class Instance:
             return b"".join(chunks)
 
 
+    def at_once(self, heads, seconds=15):
+        """The answers to these requests (heads without Connection: and the empty line), each on a connection of its
+        own, which all lie there when the daemon looks."""
+        def accepted():
+            return self.metric("shortener_connections_accepted_total ")
+        before = accepted()
+        sockets = [socket.create_connection(("127.0.0.1", self.port), seconds * SLOW) for _ in heads]
+        wait_for(lambda: accepted() - before > len(heads), 10, "the connections")
+        self.signal(signal.SIGSTOP)
+        try:
+            for sock, head in zip(sockets, heads):
+                sock.sendall(f"{head}Connection: close\r\n\r\n".encode())
+        finally:
+            self.signal(signal.SIGCONT)
+        answers = [b"".join(iter(lambda s=sock: s.recv(65536), b"")) for sock in sockets]
+        for sock in sockets:
+            sock.close()
+        return answers
+
+
 class Service:
     """A store, a host page and the instances on them. state: where store and spools lie, if elsewhere.
     Caches are cold at a start unless warm_up, so that tests know who answers."""

@@ -399,6 +399,37 @@ static void test_debt(void **state) {
 
 /* Whatever is heard, the next request may come after one span and one request's time; for short
  * spans, for which hosts hear late, it may be 10 s. */
+/* What costs something by its outcome: whoever had more under way than he may, waits for it. */
+static void test_owed(void **state) {
+        Limiter *limiter = make(MIB, NULL, "60/1min:5");
+        LimitClient client = client_v4(1), other = client_v4(2);
+        LimitAnswer answer;
+        LimitStats stats;
+
+        (void)state;
+        for (unsigned i = 0; i < 30; i++)
+                assert_int_equal(limiter_owe(limiter, LIMIT_MISSES, &client, START, &answer),
+                                 i < 5);
+        assert_int_equal(answer.remaining, 0);
+        assert_int_equal(answer.reset_usec, 30 * USEC_PER_SEC);
+        assert_true(answer.retry_usec >= 26 * USEC_PER_SEC &&
+                    answer.retry_usec <= 26 * USEC_PER_SEC + 1);
+        limiter_stats(limiter, &stats);
+        assert_int_equal(stats.n_refused[LIMIT_MISSES], 25);
+        assert_false(limiter_peek(limiter, LIMIT_MISSES, &client, START + 25 * USEC_PER_SEC,
+                                  &answer));
+        assert_true(limiter_peek(limiter, LIMIT_MISSES, &client, START + 26 * USEC_PER_SEC,
+                                 &answer));
+        assert_true(limiter_owe(limiter, LIMIT_MISSES, &other, START, &answer));
+        /* It ends at a span of the rate. */
+        for (unsigned i = 0; i < 1000; i++)
+                (void)limiter_owe(limiter, LIMIT_FAILED_AUTH, &client, START, &answer);
+        assert_int_equal(answer.reset_usec, 65 * USEC_PER_SEC);
+        assert_true(limiter_peek(limiter, LIMIT_FAILED_AUTH, &client, START + 61 * USEC_PER_SEC,
+                                 &answer));
+        limiter_free(limiter);
+}
+
 static void test_a_debt_ends(void **state) {
         static const struct {
                 const char *rate;
@@ -498,6 +529,7 @@ int main(void) {
                         cmocka_unit_test(test_shared),
                         cmocka_unit_test(test_hosts_keep_the_pace),
                         cmocka_unit_test(test_debt),
+                        cmocka_unit_test(test_owed),
                         cmocka_unit_test(test_a_debt_ends),
                         cmocka_unit_test(test_who_leads),
                         cmocka_unit_test(test_damaged_file),
