@@ -7,13 +7,16 @@
  */
 
 #include <errno.h>
+#include <stdatomic.h>
 
 #include "api/access.h"
 #include "api/reply.h"
 #include "basic/clock.h"
 #include "token/token.h"
 
-#define USED_SEC 60 /* how exact the time of the last use is kept */
+#define USED_SEC   60                   /* how exact the time of the last use is kept */
+#define NOTE_USEC  (50 * USEC_PER_MSEC) /* what noting it may take, beside a writer say */
+#define PAUSE_USEC USEC_PER_SEC         /* behind one that took longer */
 
 static int refuse(Call *call, int status, const char *challenge) {
         int r;
@@ -30,6 +33,19 @@ static int refuse_token(Call *call) {
         return refuse(call, 401, "Bearer error=\"invalid_token\"");
 }
 
+/* Nobody's request fails because this could not be noted, or waits for it long. */
+static void note_use(Call *call, const Token *token, int64_t now_sec) {
+        static atomic_uint_fast64_t again_usec; /* CLOCK_MONOTONIC */
+        uint64_t now = clock_monotonic_usec();
+
+        if (token->used_sec + USED_SEC > now_sec || now < atomic_load(&again_usec))
+                return;
+        store_session_deadline(call->store, MIN(call->deadline_usec, now + NOTE_USEC));
+        if (store_token_use(call->store, token->id, now_sec) < 0)
+                atomic_store(&again_usec, clock_monotonic_usec() + PAUSE_USEC);
+        store_session_deadline(call->store, call->deadline_usec);
+}
+
 /* STORE_NOT_FOUND also when it is no longer good. */
 static int find(Call *call, Slice text, Token *ret) {
         int64_t now_sec = (int64_t)(call->now_usec / USEC_PER_SEC);
@@ -43,9 +59,7 @@ static int find(Call *call, Slice text, Token *ret) {
         if (!token_digest_equal(digest, ret->digest) || ret->revoked_sec != 0 ||
             (ret->expires_sec != 0 && ret->expires_sec <= now_sec))
                 return STORE_NOT_FOUND;
-        /* Nobody's request fails because this could not be noted. */
-        if (ret->used_sec + USED_SEC <= now_sec)
-                (void)!store_token_use(call->store, ret->id, now_sec);
+        note_use(call, ret, now_sec);
         return 0;
 }
 

@@ -9,6 +9,7 @@ import re
 import socket
 import subprocess
 import sys
+import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
@@ -303,6 +304,21 @@ class Access(unittest.TestCase):
         used = {row["state"]: row["used_at"] for row in rows if row["scopes"] == "admin"}
         self.send("admin", "GET", "/urls")
         self.assertIsNotNone(json.loads(self.ctl("--json", "token", "list"))[-1]["used_at"], used)
+
+    def test_last_use_is_noted_when_nobody_waits_for_it(self):
+        """A writer that holds the store's lock keeps no reader out, whose token was not used lately either."""
+        tokens = [self.ctl("token", "create", "--scopes=admin", f"reader {i}").strip() for i in range(3)]
+        with harness.held(self.service):
+            for token in tokens:
+                begin = time.monotonic()
+                answer = self.one.get("/urls", headers={"Authorization": f"Bearer {token}"})
+                self.assertEqual(answer.status, 200)
+                self.assertLess(time.monotonic() - begin, 0.5 * harness.SLOW)
+
+        def noted():
+            self.assertEqual(self.one.get("/urls", headers={"Authorization": f"Bearer {tokens[0]}"}).status, 200)
+            return json.loads(self.ctl("--json", "token", "list"))[-3]["used_at"]
+        harness.wait_for(noted, 10, "the use of the token")
 
     def test_guarded_pages(self):
         outside = {"X-Forwarded-For": "192.0.2.1"}
