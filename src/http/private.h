@@ -23,7 +23,7 @@
 #define LINGER_BODY_MAX (32u * 1024 * 1024) /* bytes, behind a 413 */
 
 #define HEAD_USEC   (10 * USEC_PER_SEC)
-#define BODY_USEC   (10 * USEC_PER_SEC) /* from then on BODY_RATE counts */
+#define BODY_USEC   (10 * USEC_PER_SEC) /* in each such span BODY_RATE is wanted */
 #define BODY_RATE   1024u               /* bytes a second */
 #define IDLE_USEC   (75 * USEC_PER_SEC)
 #define WRITE_USEC  (30 * USEC_PER_SEC)
@@ -52,6 +52,7 @@ typedef struct Exchange {
         int spill_fd;       /* -1: none */
         char *mapped;       /* the spilled body, once whole */
         uint64_t n_body;    /* bytes received */
+        uint64_t n_before;  /* of them, before the span that BODY_RATE is looked at for */
         uint64_t read_usec; /* CLOCK_MONOTONIC: the head was whole */
         bool whole;         /* the owner has it */
         bool out;           /* given to the owner, not yet done */

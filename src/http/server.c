@@ -352,14 +352,24 @@ static uint64_t state_limit(const HttpServer *server, ConnState state) {
         }
 }
 
-static bool conn_overdue(const HttpConn *conn, uint64_t limit, uint64_t now) {
+/* Each span of time for itself: who was fast at first may not stand still for as long as that would
+ * have been slow, with what he sent in a file that all bodies share. */
+static bool body_too_slow(HttpConn *conn, uint64_t age, uint64_t now) {
+        Exchange *exchange = conn->exchange;
+
+        if (exchange->n_body - exchange->n_before < age / USEC_PER_SEC * BODY_RATE)
+                return true;
+        exchange->n_before = exchange->n_body;
+        conn->since_usec = now;
+        return false;
+}
+
+static bool conn_overdue(HttpConn *conn, uint64_t limit, uint64_t now) {
         uint64_t age = now - MIN(now, conn->since_usec);
 
         if (conn->held || age < limit)
                 return false;
-        if (conn->state != CONN_BODY)
-                return true;
-        return conn->exchange->n_body < age / USEC_PER_SEC * BODY_RATE;
+        return conn->state != CONN_BODY || body_too_slow(conn, age, now);
 }
 
 void http_server_tick(HttpServer *server, uint64_t now_usec) {

@@ -334,6 +334,16 @@ class Access(unittest.TestCase):
         answer = self.one.post("/urls", {"url": "https://example.com/" + "x" * 200000})
         self.assertEqual(answer.status, 413)
 
+    def test_body_that_stands_still_is_ended(self):
+        """However much came at once before: it would keep others' large bodies out."""
+        with socket.create_connection(("127.0.0.1", self.one.port), 45 * harness.SLOW) as sock:
+            sock.sendall(b"POST /users/bulk HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer sht_" + b"A" * 49 +
+                         b"\r\nContent-Length: 9000000\r\n\r\n" + b"x" * 8000000)
+            begin = time.monotonic()
+            answer = sock.recv(65536)
+        self.assertTrue(answer.startswith(b"HTTP/1.1 408 "), answer[:100])
+        self.assertGreater(time.monotonic() - begin, 9)
+
 
 class FailedAuth(unittest.TestCase):
     def test_guessing_ends(self):
