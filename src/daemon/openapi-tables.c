@@ -126,7 +126,7 @@ const OpenapiOperation openapi_operations[] = {
         {.name = "health", .summary = "Does it serve redirects?", .status = 200,
          .gives = "Health"},
         {.name = "ready", .summary = "Does this instance want requests?", .status = 200,
-         .gives = "Ready", .refusals = {503}},
+         .gives = "Ready"},
         {.name = "metrics", .summary = "Metrics for Prometheus", .status = 200,
          .traits = OPENAPI_METRICS},
 

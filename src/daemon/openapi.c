@@ -80,7 +80,7 @@ static const char *status_text(int status) {
         }
 }
 
-/* Is it asked of a client's budget? */
+/* Is a token asked for, and what it costs of the client's budget? */
 static bool is_limited(const HttpRoute *route) {
         return route->worker || (route->flags & HTTP_ROUTE_GUARDED);
 }
@@ -95,8 +95,6 @@ static json_t *refusal(Document *document, int status, const char *text, const H
         json_t *headers = json_object(), *content = json_object();
 
         put_header(document, headers, "X-Request-Id");
-        if (status == 503 && route && (route->flags & HTTP_ROUTE_ON_LOOP))
-                put_header(document, headers, "X-Instance");
         if (status == 401)
                 put_header(document, headers, "WWW-Authenticate");
         if (status == 409 || status == 429 || status == 503)
@@ -142,20 +140,21 @@ static void put_refusals(Document *document, json_t *responses, const HttpRoute 
         bool parsed = row->takes || row->filters[0] ||
                       (row->traits & (OPENAPI_LIST | OPENAPI_IF_MATCH));
         bool once = row->traits & OPENAPI_ONCE;
+        const json_t *away;
         const struct {
                 int status;
                 bool is;
         } usual[] = {
                         {400, parsed},
-                        {401, route->worker || (route->flags & HTTP_ROUTE_GUARDED)},
-                        {403, route->worker},
+                        {401, is_limited(route)},
+                        {403, is_limited(route)},
                         {404, strchr(route->pattern, '{')},
                         {409, once},
                         {412, row->traits & OPENAPI_IF_MATCH},
                         {413, route->body_max > 0},
                         {422, once},
-                        {429, !(route->flags & HTTP_ROUTE_ON_LOOP)},
-                        {503, !(route->flags & HTTP_ROUTE_ON_LOOP)},
+                        {429, is_limited(route) || (route->flags & HTTP_ROUTE_REDIRECT)},
+                        {503, is_limited(route) || (route->flags & HTTP_ROUTE_REDIRECT)},
         };
 
         for (size_t i = 0; i < ELEMENTSOF(usual); i++)
@@ -163,6 +162,9 @@ static void put_refusals(Document *document, json_t *responses, const HttpRoute 
                         put_refusal(document, responses, route, usual[i].status);
         for (size_t i = 0; i < ELEMENTSOF(row->refusals) && row->refusals[i] != 0; i++)
                 put_refusal(document, responses, route, row->refusals[i]);
+        away = json_object_get(responses, "503");
+        if (away && (route->flags & HTTP_ROUTE_ON_LOOP) && row->gives)
+                put_header(document, json_object_get(away, "headers"), "X-Instance");
         put(document, responses, "default", reference("responses", "default"));
 }
 
@@ -216,7 +218,7 @@ static json_t *answer(Document *document, const HttpRoute *route, const OpenapiO
 /* The scopes are those that api_authenticate() asks for. */
 static json_t *security(const HttpRoute *route) {
         if (route->flags & HTTP_ROUTE_GUARDED)
-                return json_pack("[{}, {s:[]}]", "bearer");
+                return json_pack("[{}, {s:[s]}]", "bearer", "read");
         if (!route->worker)
                 return json_array();
         if (route->flags & HTTP_ROUTE_ADMIN)
