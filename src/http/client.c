@@ -100,6 +100,8 @@ Slice http_conn_remote(const HttpConn *conn, const HttpHead *head, const char *b
                 while (take_forwarded(&rest, &list))
                         if (rightmost_untrusted(conn->server, list, &forwarded))
                                 break;
+        if (forwarded.len == 0 && conn->local)
+                return SLICE("unknown"); /* somebody whom it cannot name: not this host */
         if (forwarded.len == 0)
                 return slice_make(conn->remote, conn->remote_len);
         return slice_make(forwarded.data, MIN(forwarded.len, (size_t)ADDRESS_TEXT_SIZE));

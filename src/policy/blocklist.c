@@ -106,7 +106,7 @@ bool blocklist_has(const Blocklist *blocklist, Slice location) {
         if (!blocklist || blocklist->n_entries == 0)
                 return false;
         host = location_host(location);
-        if (host.len > 0 && host.data[host.len - 1] == '.')
+        while (host.len > 0 && host.data[host.len - 1] == '.')
                 host.len--;
         return has(blocklist, KIND_HOST, host) || has_domain(blocklist, host) ||
                has_page(blocklist, location);
@@ -152,7 +152,7 @@ static int add_host(Blocklist *blocklist, char kind, Slice name) {
         }
         if (r < 0)
                 return r;
-        if (len > 1 && host[len - 1] == '.')
+        while (len > 1 && host[len - 1] == '.')
                 len--;
         return add(blocklist, kind, slice_make(host, len));
 }

@@ -107,7 +107,7 @@ size_t location_page(Slice location, char ret[MODEL_LOCATION_MAX]) {
         if (location.len > MODEL_LOCATION_MAX || !split(location, &parts))
                 return 0;
         port = slice_from(parts.authority, host.len);
-        if (host.len > 0 && host.data[host.len - 1] == '.')
+        while (host.len > 0 && host.data[host.len - 1] == '.')
                 host.len--;
         put(&page, parts.scheme);
         put(&page, host);

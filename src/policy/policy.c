@@ -25,8 +25,9 @@ static bool is_below(Slice host, Slice domain) {
         return host.len == domain.len || host.data[host.len - domain.len - 1] == '.';
 }
 
+/* One dot at the end means the same name; of more nobody knows what some resolver makes. */
 static Slice without_dot(Slice host) {
-        if (host.len > 0 && host.data[host.len - 1] == '.')
+        while (host.len > 0 && host.data[host.len - 1] == '.')
                 host.len--;
         return host;
 }

@@ -330,6 +330,21 @@ class Access(unittest.TestCase):
         self.assertEqual(self.one.get("/health", headers=outside).status, 200)
         self.assertIn(b"http_requests_total", self.send("reader", "GET", "/metrics", headers=outside).body)
 
+    def test_who_is_named_by_no_address_is_not_this_host(self):
+        """Behind a Unix socket: a proxy that listens on one, too, calls its clients unix:."""
+        path = os.path.join(self.service.folder, "socket")
+        one = self.service.start("2", options=["API.Access=token", "Limits.Misses=10/1d:2"], path=path)
+        first = {"/metrics": 401, "/ready": 401, "/nosuch1": 404, "/nosuch2": 404, "/nosuch3": 429}
+        for names in (["unix:"], ["127.0.0.1, unix:"], ["127.0.0.1", "unknown"], ["127.0.0.1,"], ["::1, name"], [""]):
+            fields = "".join(f"X-Forwarded-For: {name}\r\n" for name in names)
+            for target, status in first.items():
+                with socket.socket(socket.AF_UNIX) as sock:
+                    sock.connect(path)
+                    sock.sendall(f"GET {target} HTTP/1.1\r\nHost: a\r\n{fields}Connection: close\r\n\r\n".encode())
+                    self.assertEqual(int(sock.recv(65536).split()[1]), status, (names, target))
+            first.update({"/nosuch1": 429, "/nosuch2": 429})  # they are one client
+        self.assertEqual(one.get("/nosuch").status, 404)
+
     def test_large_body_without_a_token_is_not_taken(self):
         answer = self.one.post("/urls", {"url": "https://example.com/" + "x" * 200000})
         self.assertEqual(answer.status, 413)

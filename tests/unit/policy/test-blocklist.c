@@ -58,6 +58,7 @@ static void test_domains(void **state) {
         assert_true(has(list, "http://evil.example/"));
         assert_true(has(list, "https://a.b.evil.example:8080/x"));
         assert_true(has(list, "http://evil.example./"));
+        assert_true(has(list, "http://evil.example../"));
         assert_true(has(list, "http://wild.example/"));
         assert_true(has(list, "http://a.wild.example/"));
         assert_true(has(list, "http://dot.example/"));
@@ -125,6 +126,7 @@ static void test_urls_in_disguise(void **state) {
                         "https://host.example/bad/~x|y?q=1#",
                         "https://host.example/bad/~x|y?q=1#top",
                         "https://host.example./bad/~x|y?q=1",
+                        "https://host.example../bad/~x|y?q=1",
                         "https://user@host.example/bad/~x|y?q=1",
                         "https://user:a%40b@host.example./bad/~x|y?q=1#@x/y",
                         "https://host.example/%62ad/%7ex%7Cy?%71=1",

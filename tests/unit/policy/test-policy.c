@@ -133,6 +133,7 @@ static void test_own_hosts(void **state) {
                         {"http://s.example/abc", false},
                         {"https://S.EXAMPLE:8443/abc", false},
                         {"http://s.example./abc", false},
+                        {"http://s.example../abc", false},
                         {"http://as.example/", true},
                         {"http://s.example.net/", true},
                         {"http://example.com/?u=http://s.example/", true},
