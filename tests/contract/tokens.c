@@ -81,6 +81,62 @@ static void test_deleted_users_tokens_open_nothing(void **state) {
         assert_int_equal(find(f, 1, &found), STORE_NOT_FOUND);
 }
 
+/* An import may bring a user with the id of one that is gone: whose token was that? */
+static void import_user(Fixture *f, int64_t id) {
+        StoreUserRow row = {.user = {.id = id, .username = S("heir"), .email = S("h@x.example")}};
+
+        assert_int_equal(store_users_import(f->session, &row, 1), 0);
+        assert_int_equal(row.result, STORE_OK);
+}
+
+/* How many rows of the audit tell that this token ended? */
+static size_t n_ends(Fixture *f, int64_t id) {
+        StoreAuditQuery query = {.limit = 10, .kind = S("token"), .object_id = id};
+        size_t n, n_ends = 0;
+        Audit *rows;
+
+        assert_int_equal(store_audit_list(f->session, &f->arena, &query, &rows, &n), 0);
+        for (size_t i = 0; i < n; i++)
+                n_ends += slice_equal(rows[i].action, S("revoke"));
+        return n_ends;
+}
+
+static void test_deleted_users_tokens_end(void **state) {
+        Fixture *f = *state;
+        int64_t user = make_user(f, "gone"), other = make_user(f, "stays");
+        Token one = make(f, 1, user), two = make(f, 2, user), found;
+
+        (void)make(f, 3, other);
+        (void)make(f, 4, 0);
+        assert_int_equal(store_token_revoke(f->session, two.id, 3000), 0);
+        assert_int_equal(store_user_delete(f->session, user), 0);
+        import_user(f, user);
+        assert_int_equal(find(f, 1, &found), 0);
+        assert_true(found.revoked_sec > 3000);
+        assert_int_equal(n_ends(f, one.id), 1);
+        assert_int_equal(n_ends(f, two.id), 1);
+        for (uint8_t i = 3; i < 5; i++) {
+                assert_int_equal(find(f, i, &found), 0);
+                assert_int_equal(found.revoked_sec, 0);
+        }
+}
+
+static void test_users_that_are_replaced_leave_no_tokens(void **state) {
+        Fixture *f = *state;
+        int64_t user = make_user(f, "replaced");
+        Token one = make(f, 1, user), found;
+
+        (void)make(f, 2, 0);
+        assert_int_equal(store_load_begin(f->session, true), 0);
+        import_user(f, user);
+        assert_int_equal(store_load_end(f->session, true), 0);
+        assert_int_equal(find(f, 1, &found), 0);
+        assert_true(found.revoked_sec > 0);
+        assert_int_equal(n_ends(f, one.id), 1);
+        assert_int_equal(find(f, 2, &found), 0);
+        assert_int_equal(found.revoked_sec, 0);
+}
+
 static void test_list(void **state) {
         Fixture *f = *state;
         int64_t user = make_user(f, "lister");
@@ -108,6 +164,8 @@ int run_tokens(void) {
                         CONTRACT_TEST(test_use_and_revoke),
                         CONTRACT_TEST(test_no_user),
                         CONTRACT_TEST(test_deleted_users_tokens_open_nothing),
+                        CONTRACT_TEST(test_deleted_users_tokens_end),
+                        CONTRACT_TEST(test_users_that_are_replaced_leave_no_tokens),
                         CONTRACT_TEST(test_list),
         };
 

@@ -313,8 +313,11 @@ static int empty_draft(StoreSession *session, FakeData *draft) {
                                  .urls = (int64_t)draft->urls.n,
                                  .events = (int64_t)draft->events.n};
 
+        int r;
+
         fake_data_clear(draft);
-        return fake_audit_load(session, draft, &was);
+        r = fake_tokens_end(session, draft, 0);
+        return r < 0 ? r : fake_audit_load(session, draft, &was);
 }
 
 static int fake_load_begin(StoreSession *session, bool replace) {

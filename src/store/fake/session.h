@@ -105,6 +105,8 @@ int fake_token_create(StoreSession *session, const Token *token, int64_t *ret_id
 int fake_token_find(StoreSession *session, Arena *arena, const uint8_t *digest, Token *ret);
 int fake_token_use(StoreSession *session, int64_t id, int64_t now_sec);
 int fake_token_revoke(StoreSession *session, int64_t id, int64_t now_sec);
+/* In the caller's change, those of a user who goes (0: of all). */
+int fake_tokens_end(StoreSession *session, FakeData *data, int64_t user_id);
 int fake_token_list(StoreSession *session, Arena *arena, const StoreQuery *query, Token **ret_rows,
                     size_t *ret_n);
 

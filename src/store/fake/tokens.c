@@ -4,6 +4,7 @@
 
 #include <errno.h>
 
+#include "basic/clock.h"
 #include "store/fake/session.h"
 
 static int create(StoreSession *session, FakeData *data, const Token *token, int64_t *ret_id) {
@@ -99,6 +100,25 @@ int fake_token_revoke(StoreSession *session, int64_t id, int64_t now_sec) {
         if (r == 0)
                 token->revoked_sec = now_sec;
         return fake_end_write(session, r, &SLICE_NONE, 0);
+}
+
+int fake_tokens_end(StoreSession *session, FakeData *data, int64_t user_id) {
+        int64_t now_sec = (int64_t)(clock_realtime_usec() / USEC_PER_SEC);
+        int r = 0;
+
+        for (size_t i = 0; i < data->tokens.n && r == 0; i++) {
+                Token *token = fake_row(&data->tokens, i);
+                const Token old = {.id = token->id},
+                            new = {.id = token->id, .revoked_sec = now_sec};
+
+                if (token->revoked_sec != 0 || token->user_id == 0 ||
+                    (user_id != 0 && token->user_id != user_id))
+                        continue;
+                r = fake_audit_token(session, data, "revoke", &old, &new);
+                if (r == 0)
+                        token->revoked_sec = now_sec;
+        }
+        return r;
 }
 
 static int list(const FakeData *data, Arena *arena, const StoreQuery *query, Token **ret_rows,

@@ -166,6 +166,8 @@ int fake_user_delete(StoreSession *session, int64_t id, const StoreCondition *co
         user = fake_find(&data->users, id);
         r = user ? store_condition_check(condition, user) : STORE_NOT_FOUND;
         if (r == 0)
+                r = fake_tokens_end(session, data, id);
+        if (r == 0)
                 r = fake_audit_user(session, data, "delete", user, NULL);
         if (r == 0)
                 fake_remove_user(data, user);

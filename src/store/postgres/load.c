@@ -61,6 +61,8 @@ static int prepare_load(PgSession *s, bool replace) {
         if (!replace)
                 return totals.users + totals.urls + totals.events > 0 ? STORE_NOT_EMPTY : 0;
         r = pg_execute(s, SQL_EMPTY);
+        if (r == 0)
+                r = pg_tokens_end(s, 0);
         return r < 0 ? r : pg_audit_load(s, &totals);
 }
 

@@ -64,6 +64,7 @@ typedef enum PgStatement {
         STMT_TOKEN_FIND,
         STMT_TOKEN_USE,
         STMT_TOKEN_REVOKE,
+        STMT_TOKEN_END,
         STMT_TOKEN_LIST,
         STMT_AUDIT_INSERT,
         STMT_AUDIT_COUNT,
@@ -442,6 +443,9 @@ int pg_token_create(StoreSession *session, const Token *token, int64_t *ret_id);
 int pg_token_find(StoreSession *session, Arena *arena, const uint8_t *digest, Token *ret);
 int pg_token_use(StoreSession *session, int64_t id, int64_t now_sec);
 int pg_token_revoke(StoreSession *session, int64_t id, int64_t now_sec);
+/* In the caller's transaction, those of a user who goes (0: of all), with their rows of the audit:
+ * whoever has the id later is somebody else. */
+int pg_tokens_end(PgSession *s, int64_t user_id);
 int pg_token_list(StoreSession *session, Arena *arena, const StoreQuery *query, Token **ret_rows,
                   size_t *ret_n);
 

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 
+#include "basic/clock.h"
 #include "store/postgres/session.h"
 
 #define COLUMNS "id, user_id, digest, name, scopes, created, expires, used, revoked"
@@ -121,6 +122,27 @@ int pg_token_revoke(StoreSession *session, int64_t id, int64_t now_sec) {
         if (r == 0)
                 r = pg_audit_token(s, "revoke", &old, &new);
         return pg_end_write(s, r, &SLICE_NONE, 0);
+}
+
+int pg_tokens_end(PgSession *s, int64_t user_id) {
+        static const char sql[] =
+                        "UPDATE tokens SET revoked = $2::bigint WHERE revoked IS NULL AND user_id"
+                        " IS NOT NULL AND ($1::bigint IS NULL OR user_id = $1::bigint)"
+                        " RETURNING id";
+        Token old = {.id = 0},
+              new = {.revoked_sec = (int64_t)(clock_realtime_usec() / USEC_PER_SEC)};
+        _cleanup_(pg_clear_p) PGresult *result = NULL;
+        PgParams params = {.n = 0};
+        int r;
+
+        pg_add_id(&params, user_id);
+        pg_add_number(&params, new.revoked_sec);
+        r = pg_run(s, STMT_TOKEN_END, sql, &params, &result);
+        for (int i = 0; r == 0 && i < PQntuples(result); i++) {
+                old.id = new.id = pg_number(result, i, 0);
+                r = pg_audit_token(s, "revoke", &old, &new);
+        }
+        return r;
 }
 
 int pg_token_list(StoreSession *session, Arena *arena, const StoreQuery *query, Token **ret_rows,

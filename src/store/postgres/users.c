@@ -250,6 +250,8 @@ static int remove_user(PgSession *s, Arena *scratch, int64_t id) {
         if (PQntuples(result) == 0)
                 return STORE_NOT_FOUND;
         r = read_user(result, 0, 0, scratch, &user);
+        if (r == 0)
+                r = pg_tokens_end(s, id);
         if (r < 0)
                 return r;
         return pg_audit_user(s, "delete", &user, NULL, &(StoreTotals){.users = -1});

@@ -32,6 +32,8 @@ static int prepare_load(SqliteSession *s, bool replace) {
         r = sqlite_execute(s, SQL_EMPTY);
         if (r == 0)
                 r = sqlite_totals_save(s, &totals);
+        if (r == 0)
+                r = sqlite_tokens_end(s, 0);
         return r < 0 ? r : sqlite_audit_load(s, &was);
 }
 

@@ -63,6 +63,7 @@ typedef enum SqliteStatement {
         STMT_TOKEN_FIND,
         STMT_TOKEN_USE,
         STMT_TOKEN_REVOKE,
+        STMT_TOKEN_END,
         STMT_TOKEN_LIST,
         STMT_AUDIT_INSERT,
         STMT_AUDIT_ID,
@@ -279,6 +280,9 @@ int sqlite_token_create(StoreSession *session, const Token *token, int64_t *ret_
 int sqlite_token_find(StoreSession *session, Arena *arena, const uint8_t *digest, Token *ret);
 int sqlite_token_use(StoreSession *session, int64_t id, int64_t now_sec);
 int sqlite_token_revoke(StoreSession *session, int64_t id, int64_t now_sec);
+/* In the caller's transaction, those of a user who goes (0: of all), with their rows of the audit:
+ * whoever has the id later is somebody else. */
+int sqlite_tokens_end(SqliteSession *s, int64_t user_id);
 int sqlite_token_list(StoreSession *session, Arena *arena, const StoreQuery *query,
                       Token **ret_rows, size_t *ret_n);
 

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 
+#include "basic/clock.h"
 #include "store/sqlite/session.h"
 
 #define COLUMNS "id, user_id, digest, name, scopes, created, expires, used, revoked"
@@ -135,6 +136,28 @@ int sqlite_token_revoke(StoreSession *session, int64_t id, int64_t now_sec) {
         if (r == 0)
                 r = sqlite_audit_token(s, "revoke", &old, &new);
         return sqlite_end_write(s, r, &SLICE_NONE, 0);
+}
+
+int sqlite_tokens_end(SqliteSession *s, int64_t user_id) {
+        static const char sql[] = "UPDATE tokens SET revoked = ?2 WHERE revoked IS NULL AND user_id"
+                                  " IS NOT NULL AND (?1 IS NULL OR user_id = ?1) RETURNING id";
+        Token old = {.id = 0},
+              new = {.revoked_sec = (int64_t)(clock_realtime_usec() / USEC_PER_SEC)};
+        _cleanup_(sqlite_done_p) sqlite3_stmt *statement = NULL;
+        int r;
+
+        r = sqlite_statement(s, STMT_TOKEN_END, sql, &statement);
+        if (r < 0)
+                return r;
+        sqlite_bind_id(statement, 1, user_id);
+        sqlite_bind_number(statement, 2, new.revoked_sec);
+        while ((r = sqlite_row(s, statement)) > 0) {
+                old.id = new.id = sqlite3_column_int64(statement, 0);
+                r = sqlite_audit_token(s, "revoke", &old, &new);
+                if (r < 0)
+                        return r;
+        }
+        return r;
 }
 
 int sqlite_token_list(StoreSession *session, Arena *arena, const StoreQuery *query,

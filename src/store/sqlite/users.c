@@ -254,6 +254,8 @@ static int remove_user(SqliteSession *s, Arena *scratch, int64_t id,
                 return r;
         totals.n.users--;
         r = sqlite_totals_save(s, &totals);
+        if (r == 0)
+                r = sqlite_tokens_end(s, id);
         return r < 0 ? r : sqlite_audit_user(s, "delete", &user, NULL);
 }
 
