@@ -172,6 +172,55 @@ static void test_events(void **state) {
         assert_string_equal(LIST(.has_user_id = true, .user_id = MISSING_ID), " /0");
 }
 
+/* Pages of any length, whatever is passed over, are the pieces of the list. */
+static void assert_pages(Fixture *f, const char *(*lister)(Fixture *f, const StoreQuery *query),
+                         StoreQuery query) {
+        const Slice whole = arena_dup(&f->arena, slice_from_string(lister(f, &query)));
+        Slice rows, total, row;
+
+        assert_true(slice_cut(whole, '/', &rows, &total));
+        for (query.offset = 0; query.offset <= 2 * N_ROWS; query.offset++) {
+                const char *expected, *page;
+                Slice rest = rows;
+
+                row = SLICE("");
+                for (int64_t i = 0; i <= query.offset; i++)
+                        if (!slice_cut(rest, ' ', &row, &rest))
+                                row = SLICE("");
+                query.limit = 1;
+                page = lister(f, &query);
+                expected = arena_printf(&f->arena, "%.*s /%.*s", SLICE_ARG(row), SLICE_ARG(total))
+                                           .data;
+                assert_string_equal(page, expected);
+        }
+}
+
+static void test_pages(void **state) {
+        const Slice types[] = {SLICE_NONE, SLICE("redirect"), SLICE("click"), SLICE("created")};
+        Fixture *f = *state;
+        int64_t users_of[] = {make_user(f, "anna"), make_user(f, "berta"), 0};
+
+        for (size_t i = 0; i < N_ROWS; i++)
+                make_url(f, code(f, "c", i), users_of[i % 3]);
+        for (int64_t id = 2; id <= 7; id++)
+                assert_int_equal(store_url_retire(f->session, id, NOW_SEC, S("{}")), 0);
+        for (size_t i = 0; i < N_ROWS; i++)
+                add_event(f, 1 + (int64_t)i % 2, users_of[i % 3], types[1 + i % 2]);
+        for (unsigned i = 0; i < 16; i++) {
+                StoreQuery query = {.limit = 100,
+                                    .has_url_id = i & 1,
+                                    .url_id = 1,
+                                    .has_user_id = i & 2,
+                                    .user_id = users_of[0],
+                                    .type = types[i / 4]};
+
+                assert_pages(f, events, query);
+                query.has_active = i & 4;
+                query.is_active = i & 8;
+                assert_pages(f, urls, query);
+        }
+}
+
 static void test_total_is_optional(void **state) {
         Fixture *f = *state;
         const StoreQuery query = {.limit = 5};
@@ -272,6 +321,7 @@ int run_lists(void) {
                         CONTRACT_TEST(test_urls),
                         CONTRACT_TEST(test_no_user_is_no_filter),
                         CONTRACT_TEST(test_events),
+                        CONTRACT_TEST(test_pages),
                         CONTRACT_TEST(test_total_is_optional),
                         CONTRACT_TEST(test_totals_beyond_the_exact),
                         CONTRACT_TEST(test_long_list),

@@ -181,57 +181,75 @@ static unsigned variant_of(const StoreQuery *query) {
 }
 
 /* Each statement has all parameters, whether it asks for them or not. */
-#define OF_URL    " AND e.url_id = $5::bigint"
 #define LIVE_USER " AND EXISTS (SELECT 1 FROM users WHERE id = $6::bigint)"
-#define OF_USER   " AND e.user_id = $6::bigint" LIVE_USER
 /* So written a condition is kept away from the indexes (the url's is the best, then the user's),
  * and counts as one that half of the rows meet: of what few meet, all would be had at once, and
  * sorted. */
 #define BY_USER  " AND coalesce(e.user_id = $6::bigint, false)" LIVE_USER
 #define IS_VISIT " AND coalesce(e.type = 1, false)"
-#define REDIRECT " AND e.type = 1"
-/* The second condition is what the partial indexes ask for. */
-#define RARE " AND e.type = (SELECT id FROM event_types WHERE name = $7::text) AND e.type <> 1"
+/* Any but visits. The second condition is what the partial indexes ask for. */
+#define TYPE "(SELECT id FROM event_types WHERE name = $7::text)"
+#define RARE " AND e.type = " TYPE " AND e.type <> 1"
 
-/* window: the rows behind $1, in this order. */
-#define LIST(window, order, total)                                                    \
- "SELECT t.n, l.* FROM (SELECT CASE WHEN $4::boolean THEN (" total ") END AS n,"      \
- " $5::bigint, $6::bigint, $7::text) AS t"                                            \
- " LEFT JOIN LATERAL (SELECT e.id, e.url_id,"                                         \
- " (SELECT id FROM users WHERE id = e.user_id) AS owner,"                             \
- " (SELECT name FROM event_types WHERE id = e.type) AS name, e.timestamp, e.details," \
- " e.request_id FROM events AS e WHERE " window " ORDER BY " order                    \
- " LIMIT $2::bigint OFFSET $3::bigint) AS l ON true ORDER BY l.id DESC"
-#define COUNT(filter) \
- "SELECT count(*) FROM (SELECT 1 FROM events AS e WHERE true" filter " LIMIT 10001) AS counted"
-#define COUNTED(filter) LIST("e.id < $1::bigint" filter, "e.id DESC", COUNT(filter))
+/* rows: what is had of them, in this order; page: the limit. */
+#define LIST(rows, order, page, total)                                                    \
+ "SELECT t.n, l.* FROM (SELECT CASE WHEN $4::boolean THEN (" total ") END AS n,"          \
+ " $5::bigint, $6::bigint, $7::text) AS t"                                                \
+ " LEFT JOIN LATERAL (SELECT e.id, e.url_id,"                                             \
+ " (SELECT id FROM users WHERE id = e.user_id) AS owner,"                                 \
+ " (SELECT name FROM event_types WHERE id = e.type) AS name, e.timestamp, e.details,"     \
+ " e.request_id FROM events AS e WHERE " rows " ORDER BY " order " LIMIT $2::bigint" page \
+ ") AS l ON true ORDER BY l.id DESC"
 
-/* A user's or url's, of any type or visits. Where few of them have nearly all events, a plan that
- * does not know which is meant would walk the events of all, hoping for its; with one that has none
- * it walks them whole. As a range they are in the column's index only. */
-#define WINDOW(column, value) \
- "(e." column ", e.id) < (" value ", $1::bigint) AND e." column " >= " value
-#define RANGE(column, value) " AND e." column " >= " value " AND e." column " <= " value
-#define COUNTED_OF(column, value, filter)                           \
- LIST(WINDOW(column, value) filter, "e." column " DESC, e.id DESC", \
-      COUNT(RANGE(column, value) filter))
-#define COUNTED_OF_USER(filter) COUNTED_OF("user_id", "$6::bigint", LIVE_USER filter)
-#define COUNTED_OF_URL(filter)  COUNTED_OF("url_id", "$5::bigint", filter)
+/* head and tail are around the id below which rows are. Where an index has all that is asked, the
+ * rows that a page passes over are counted in it, and only those of the page are read. */
+#define SOUGHT(head, tail, order, total)                                                      \
+ LIST(head "CASE WHEN $3::bigint > 0 THEN coalesce((SELECT e.id FROM events AS e WHERE " head \
+           "$1::bigint" tail " ORDER BY " order                                               \
+           " LIMIT 1 OFFSET $3::bigint - 1), 0) ELSE $1::bigint END" tail,                    \
+      order, "", total)
+#define WALKED(head, tail, order, total) \
+ LIST(head "$1::bigint" tail, order, " OFFSET $3::bigint", total)
+
+#define COUNT(rows, limit) \
+ "SELECT count(*) FROM (SELECT 1 FROM events AS e WHERE " rows " LIMIT " limit ") AS counted"
+#define MAX_ID "9223372036854775807"
+
+/* Of a url or user, of any type or visits, or of a type. Where few of them have nearly all events,
+ * a plan that does not know which is meant would walk the events of all, hoping for its; with one
+ * that has none it walks them whole. As a range, and in this order, they are in the column's index
+ * only. A limit that the plan does not know keeps it from having all of them at once, to sort them.
+ */
+#define HEAD(column, value)         "(e." column ", e.id) < (" value ", "
+#define TAIL(column, value, filter) ") AND e." column " >= " value filter
+#define ORDER(column)               "e." column " DESC, e.id DESC"
+#define OF(how, column, value, filter)                                                        \
+ how(HEAD(column, value), TAIL(column, value, filter), ORDER(column),                         \
+     COUNT(HEAD(column, value) MAX_ID TAIL(column, value, filter) " ORDER BY " ORDER(column), \
+           "(SELECT 10001)"))
+#define OF_TYPE(how, type)   OF(how, "type", type, "")
+#define OF_USER(how, filter) OF(how, "user_id", "$6::bigint", LIVE_USER filter)
+#define OF_URL(how, filter)  OF(how, "url_id", "$5::bigint", filter)
+
+/* Their rare ones have an index of their own. */
+#define RARE_OF(how, column, value, filter)                            \
+ how("e.id < ", " AND e." column " = " value filter RARE, "e.id DESC", \
+     COUNT("e." column " = " value filter RARE, "10001"))
 
 /* By variant. */
 static const char *const lists[] = {
-                LIST("e.id < $1::bigint", "e.id DESC", "SELECT sum(events)::bigint FROM totals"),
-                COUNTED(REDIRECT),
-                COUNTED(RARE),
-                COUNTED_OF_USER(""),
-                COUNTED_OF_USER(IS_VISIT),
-                COUNTED(OF_USER RARE),
-                COUNTED_OF_URL(""),
-                COUNTED_OF_URL(IS_VISIT),
-                COUNTED(OF_URL RARE),
-                COUNTED_OF_URL(BY_USER),
-                COUNTED_OF_URL(BY_USER IS_VISIT),
-                COUNTED(OF_URL BY_USER RARE),
+                SOUGHT("e.id < ", "", "e.id DESC", "SELECT sum(events)::bigint FROM totals"),
+                OF_TYPE(SOUGHT, "1"),
+                OF_TYPE(SOUGHT, "coalesce(" TYPE ", 0)"),
+                OF_USER(SOUGHT, ""),
+                OF_USER(WALKED, IS_VISIT),
+                RARE_OF(SOUGHT, "user_id", "$6::bigint", LIVE_USER),
+                OF_URL(SOUGHT, ""),
+                OF_URL(WALKED, IS_VISIT),
+                RARE_OF(SOUGHT, "url_id", "$5::bigint", ""),
+                OF_URL(WALKED, BY_USER),
+                OF_URL(WALKED, BY_USER IS_VISIT),
+                RARE_OF(WALKED, "url_id", "$5::bigint", BY_USER),
 };
 
 static int run_list(PgSession *s, const StoreQuery *query, bool with_total, PGresult **ret) {

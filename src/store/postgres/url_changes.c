@@ -68,8 +68,11 @@ static int find_clash(PgSession *s, const Url *url) {
 static int check_room(PgSession *s, const StoreUrlNew *new) {
         static const char sql_lock[] =
                         "SELECT id FROM users WHERE id = $1::bigint FOR NO KEY UPDATE";
-        static const char sql_owned[] = "SELECT count(*) FROM (SELECT 1 FROM urls"
-                                        " WHERE user_id = $1::bigint LIMIT $2::bigint) AS counted";
+        /* See the lists of links (urls.c). */
+        static const char sql_owned[] =
+                        "SELECT count(*) FROM (SELECT 1 FROM urls"
+                        " WHERE (user_id, id) > ($1::bigint, 0) AND user_id <= $1::bigint"
+                        " ORDER BY user_id, id LIMIT $2::bigint) AS counted";
         PgParams params = {.n = 0};
         int64_t n;
         int r;

@@ -100,29 +100,50 @@ static unsigned variant_of(const StoreQuery *query) {
         return (query->has_user_id ? 3u : 0) + active;
 }
 
-#define OF_USER                \
- " AND u.user_id = $5::bigint" \
- " AND EXISTS (SELECT 1 FROM users WHERE id = $5::bigint)"
-#define INACTIVE " AND NOT u.is_active"
-#define ACTIVE   " AND u.is_active"
+#define LIVE_USER " AND EXISTS (SELECT 1 FROM users WHERE id = $5::bigint)"
+#define INACTIVE  " AND NOT u.is_active"
+#define ACTIVE    " AND u.is_active"
 
-/* filter: behind u.id > n. total: the statement that counts, of one column. */
-#define LIST(filter, total)                                                                 \
+/* rows: what is had of them, in this order; page: the limit; total: the statement that counts. */
+#define LIST(rows, order, page, total)                                                      \
  "SELECT t.n, l.* FROM (SELECT CASE WHEN $4::boolean THEN (" total ") END AS n) AS t"       \
- " LEFT JOIN LATERAL (SELECT " URL_COLUMNS " FROM urls AS u WHERE u.id > $1::bigint" filter \
- " ORDER BY u.id LIMIT $2::bigint OFFSET $3::bigint) AS l ON true ORDER BY l.id"
-#define COUNTED(filter)                                                         \
- LIST(filter, "SELECT count(*) FROM (SELECT 1 FROM urls AS u WHERE true" filter \
-              " LIMIT 10001) AS counted")
+ " LEFT JOIN LATERAL (SELECT " URL_COLUMNS " FROM urls AS u WHERE " rows " ORDER BY " order \
+ " LIMIT $2::bigint" page ") AS l ON true ORDER BY l.id"
+
+/* head and tail are around the id behind which rows are. Where an index has all that is asked, the
+ * rows that a page passes over are counted in it, and only those of the page are read. */
+#define SOUGHT(head, tail, order, total)                                                    \
+ LIST(head "CASE WHEN $3::bigint > 0 THEN coalesce((SELECT u.id FROM urls AS u WHERE " head \
+           "$1::bigint" tail " ORDER BY " order " LIMIT 1 OFFSET $3::bigint - 1), " MAX_ID  \
+           ") ELSE $1::bigint END" tail,                                                    \
+      order, "", total)
+#define WALKED(head, tail, order, total) \
+ LIST(head "$1::bigint" tail, order, " OFFSET $3::bigint", total)
+
+#define MAX_ID "9223372036854775807"
+
+#define COUNT(rows, limit) \
+ "SELECT count(*) FROM (SELECT 1 FROM urls AS u WHERE " rows " LIMIT " limit ") AS counted"
+
+/* Where few users have nearly all links, a plan that does not know which is meant would walk the
+ * links of all, hoping for his; with one who has none it walks them whole. As a range, and in this
+ * order, they are in the indexes by user only. A limit that the plan does not know keeps it from
+ * having all of them at once, to sort them. */
+#define HEAD         "(u.user_id, u.id) > ($5::bigint, "
+#define TAIL(filter) ") AND u.user_id <= $5::bigint" LIVE_USER filter
+#define ORDER        "u.user_id, u.id"
+#define OF_USER(how, filter) \
+ how(HEAD, TAIL(filter), ORDER, COUNT(HEAD "0" TAIL(filter) " ORDER BY " ORDER, "(SELECT 10001)"))
 
 /* By variant. */
 static const char *const lists[] = {
-                LIST("", "SELECT sum(urls)::bigint FROM totals"),
-                COUNTED(INACTIVE),
-                COUNTED(ACTIVE),
-                COUNTED(OF_USER),
-                COUNTED(OF_USER INACTIVE),
-                COUNTED(OF_USER ACTIVE),
+                SOUGHT("u.id > ", "", "u.id", "SELECT sum(urls)::bigint FROM totals"),
+                SOUGHT("u.id > ", INACTIVE, "u.id",
+                       COUNT("true" INACTIVE " ORDER BY u.id", "10001")),
+                WALKED("u.id > ", ACTIVE, "u.id", COUNT("true" ACTIVE, "10001")),
+                OF_USER(SOUGHT, ""),
+                OF_USER(SOUGHT, INACTIVE),
+                OF_USER(WALKED, ACTIVE),
 };
 
 int pg_url_list(StoreSession *session, Arena *arena, const StoreQuery *query, Url **ret_rows,
