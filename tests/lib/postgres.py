@@ -61,6 +61,12 @@ def state_of(pid):
     return "X"
 
 
+def name_of(pid):
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/cmdline") as file:
+        return f"{file.read().split(chr(0))[0]} ({state_of(pid)})"
+    return "gone"
+
+
 def own_folder(prefix):
     """A new folder of the account that the servers run as; others may look into it."""
     folder = tempfile.mkdtemp(prefix=prefix)
@@ -197,12 +203,18 @@ class Postgres:
                 os.kill(pid, number)
 
     def kill(self):
-        """kill -9 of the postmaster; what is left of its children sees that and ends."""
+        """kill -9 of the postmaster; what is left of its children sees that and ends. Whoever is process 1 may
+        take its time to bury them."""
         children = self.children()
         self.process.kill()
         self.process.wait()
-        harness.wait_for(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in children), 60,
-                         "the postmaster's children to end")
+
+        def left():
+            return {pid: name_of(pid) for pid in children if state_of(pid) not in "ZX"}
+        try:
+            harness.wait_for(lambda: not left(), 60, "the postmaster's children to end")
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {left()}") from None
 
     def freeze(self):
         """SIGSTOP of all its processes: its sockets stay open, nothing answers. A list of children that was
