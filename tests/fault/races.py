@@ -59,9 +59,18 @@ class Races(unittest.TestCase):
 
     def setUp(self):
         self.one, self.two, self.three = random.sample(self.instances, 3)
+        self.n_rounds = 0
+        self.addCleanup(lambda: print(f"{self.id().rpartition('test_')[2].replace('_', ' ')}: {self.n_rounds} of {ROUNDS} rounds right",
+                                      flush=True))
+
+    def rounds(self):
+        """Their numbers; whoever asks for the next one has found the last one right."""
+        for i in range(ROUNDS):
+            yield i
+            self.n_rounds += 1
 
     def test_lost_update(self):
-        for i in range(ROUNDS):
+        for i in self.rounds():
             url = self.one.create("https://example.com/a", title="t")
             path = f"/urls/{url['id']}"
             answers = self.together((self.one, "PUT", path, {"title": f"new{i}"}),
@@ -72,7 +81,7 @@ class Races(unittest.TestCase):
             self.assertEqual(self.three.get("/" + url["short_code"]).headers["Location"], f"https://example.com/{i}")
 
     def test_double_delete(self):
-        for _ in range(ROUNDS):
+        for _ in self.rounds():
             url = self.one.create()
             answers = self.together((self.one, "DELETE", f"/urls/{url['id']}"), (self.two, "DELETE", f"/urls/{url['id']}"))
             self.assertEqual(sorted(a.status for a in answers), [204, 404])
@@ -82,7 +91,7 @@ class Races(unittest.TestCase):
 
     def test_stale_fill(self):
         """Misses that fill the caches while the link is edited: nobody keeps the old target."""
-        for i in range(ROUNDS):
+        for i in self.rounds():
             url = self.one.create("https://example.com/old")
             path = "/" + url["short_code"]
             change = ("DELETE", f"/urls/{url['id']}", None) if i % 2 else \
@@ -100,7 +109,7 @@ class Races(unittest.TestCase):
     def test_deleted_owner(self):
         """A user is deleted while the links are visited, edited and made: links go on redirecting, their
         visits are counted, and nobody owns them afterwards."""
-        for i in range(ROUNDS):
+        for i in self.rounds():
             user = self.one.post("/users", {"username": f"u{i}", "email": f"u{i}@example.com"}).json
             url = self.one.create("https://example.com/a", user_id=user["id"])
             path = "/" + url["short_code"]
@@ -122,7 +131,7 @@ class Races(unittest.TestCase):
             self.assertEqual({e["user_id"] for e in self.one.get(f"/urls/{url['id']}/events").json}, {None})
 
     def test_read_after_write(self):
-        for i in range(ROUNDS):
+        for i in self.rounds():
             url = self.one.create(f"https://example.com/{i}", title="t")
             for instance in (self.two, self.three):
                 self.assertEqual(instance.get(f"/urls/{url['id']}").json, url)
