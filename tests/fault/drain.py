@@ -25,7 +25,6 @@ READY = 0.1 if faults.LONG else 0.5      # seconds; the short form has a build w
 TAIL = 0.0005 if faults.LONG else 0.05   # seconds on top of twice the calm p99
 RATE = 0.5 if faults.LONG else 0.25      # of psql's
 MEMORY = 32e6                            # bytes
-COPIED = 2_000_000                       # rows of psql's COPY at most
 SCRIPT = """
 local codes = {%s}
 function request() return wrk.format("GET", "/" .. codes[math.random(#codes)], {["Host"] = "127.0.0.1"}) end
@@ -95,7 +94,7 @@ class Drain(unittest.TestCase):
         path = os.path.join(self.server.folder, "visits.copy")
         columns = self.server.psql("SELECT string_agg(column_name, ',' ORDER BY ordinal_position) FROM "
                                    "information_schema.columns WHERE table_name = 'events'", pgfaults.NAME)
-        self.server.psql(f"COPY (SELECT {columns} FROM events WHERE spool IS NOT NULL ORDER BY id LIMIT {COPIED}) TO '{path}'",
+        self.server.psql(f"COPY (SELECT {columns} FROM events WHERE spool IS NOT NULL ORDER BY id) TO '{path}'",
                          pgfaults.NAME)
         self.server.create("other")
         start = time.monotonic()
