@@ -6,9 +6,11 @@ strace is attached to one thread (or follows all from the start) and kills at it
 Segments are small and the visits long, so that segments change all the time."""
 
 import contextlib
+import http.client
 import os
 import random
 import sys
+import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
@@ -27,6 +29,7 @@ STARTING = ("openat", "flock", "fallocate", "fsync", "fdatasync", "renameat", "u
 OPTIONS = ["Clicks.SegmentSize=1M", "Clicks.MaxSize=256M", "Clicks.Keep=0"]
 AGENT = 500  # bytes: some 1,800 visits a segment
 TIMES = (1, 2, 3, 5, 8, 13, 21, 34) if faults.LONG else (1,)
+WORKERS = [f"worker-{n}" for n in range(1, 5)]
 WHY_NOT = faults.why_no_strace()
 
 
@@ -95,6 +98,30 @@ class Killed(unittest.TestCase):
                     self.one.start()
         print(f"{n_kills} kills at {len(calls)} kinds of calls", flush=True)
         self.check()
+
+    def test_between_commit_and_counter(self):
+        """Who edits dies when it looks for the host page behind the COMMIT. The other instances take over what it was
+        about to say."""
+        self.one.stop()
+        others, longest = [self.service.start(name) for name in "23"], 0
+        page = os.path.join(self.service.runtime, "page")
+        for n in range(3 * len(TIMES)):
+            self.one.start()
+            url = self.one.create("https://example.com/old")
+            path, new = "/" + url["short_code"], f"https://example.com/new{n}"
+            for other in others:
+                harness.wait_for(lambda o=other, p=path: o.get(p).headers["X-Cache"] == "HIT", 5, "a hit")
+            with faults.Inject(self.one, WORKERS, "newfstatat:signal=SIGKILL:when=2", page):
+                with contextlib.suppress(OSError, http.client.HTTPException):
+                    self.one.put(f"/urls/{url['id']}", {"url": new})
+                harness.wait_for(self.died, 15, "the end of who edits")
+            start = time.monotonic()
+            self.assertEqual(others[0].get(f"/urls/{url['id']}").json["original_url"], new, "it died too early")
+            for other in others:
+                harness.wait_for(lambda o=other, p=path, t=new: o.get(p).headers["Location"] == t, 10, "the new target", 0.01)
+            longest = max(longest, time.monotonic() - start)
+        print(f"killed between COMMIT and its counter: the others were right after {longest:.1f} s", flush=True)
+        self.assertLess(longest, 2 * harness.SLOW)
 
 
 if __name__ == "__main__":

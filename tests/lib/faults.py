@@ -417,12 +417,13 @@ class Inject:
     """strace on one thread of an instance, or on several, while the block runs.
 
     what is strace's, such as "pwrite64:signal=SIGKILL:when=3" or "fdatasync:error=EIO:when=1+"; it
-    counts the calls of each thread for itself."""
+    counts the calls of each thread for itself. path: only those of this file."""
 
-    def __init__(self, instance, threads, what):
+    def __init__(self, instance, threads, what, path=None):
         self.instance = instance
         self.threads = threads
         self.what = what
+        self.only = ["-P", path] if path else []
         self.process = None
         self.tids = []
 
@@ -432,7 +433,7 @@ class Inject:
         self.tids = harness.wait_for(lambda: [t for t in os.listdir(folder) if read_text(f"{folder}/{t}/comm").strip() in self.threads],
                                      what=f"a thread {self.threads}")
         call = self.what.split(":")[0]
-        command = ["strace", "-qq", "-o", "/dev/null", "-e", "trace=" + call, "-e", "inject=" + self.what]
+        command = ["strace", "-qq", "-o", "/dev/null", "-e", "trace=" + call, "-e", "inject=" + self.what, *self.only]
         self.process = subprocess.Popen(command + [a for t in self.tids for a in ("-p", t)],
                                         stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
         harness.wait_for(lambda: all(self.is_traced(t) for t in self.tids), what="strace to attach")
