@@ -108,9 +108,13 @@ static void count_move(Shipper *shipper, const StreamMove *move) {
         atomic_fetch_add(&shipper->n_damaged, move->damaged);
         if (move->n > 0)
                 shipper->moved = true;
-        /* The store was restored from a backup: what is kept is looked through again. */
-        if (move->backwards)
+        /* The store was restored from a backup, under connections perhaps, so nobody else was told:
+         * what is kept is looked through again, and what is cached was read from another history. */
+        if (move->backwards) {
                 shipper->listed = false;
+                if (shipper->page)
+                        host_page_touch_all(shipper->page);
+        }
 }
 
 static void publish(Shipper *shipper) {

@@ -284,6 +284,33 @@ class Restored(Base):
         self.check([first, second, third], "restored from a backup")
 
 
+    def test_into_the_database_that_is_used(self):
+        """pg_restore --clean ends no connection, and no trigger fires: who ships finds out that the store knows less
+        than it did."""
+        self.serve()
+        self.start(n=2)
+        options = ("-h", self.server.folder, "-p", str(self.server.port), "-U", "postgres")
+        path = os.path.join(self.server.folder, "backup")
+        url = self.one.create("https://example.com/backup")
+        link = "/" + url["short_code"]
+        self.server.run(postgres.program("pg_dump"), *options, "-Fc", "-f", path, pgfaults.NAME)
+        self.assertEqual(self.one.put(f"/urls/{url['id']}", {"url": "https://example.com/later"}).status, 200)
+        for instance in self.instances:
+            harness.wait_for(lambda i=instance: i.get(link).headers["X-Cache"] == "HIT", 5, "a hit")
+        faults.wait_shipped(*self.instances)
+        losses = [i.metric("shortener_watcher_losses_total ") for i in self.instances]
+        subprocess.run([postgres.program("pg_restore"), *options, "--clean", "--if-exists", "-d", pgfaults.NAME, path],
+                       capture_output=True, check=False)  # it cannot drop what partitions inherit, and goes on
+        load = self.load(writers=0).start()
+        for instance in self.instances:
+            harness.wait_for(lambda i=instance: i.get(link).headers.get("Location") == "https://example.com/backup", 10,
+                             "the target of the backup")
+        load.stop()
+        self.assertEqual([i.metric("shortener_watcher_losses_total ") for i in self.instances], losses)
+        self.assertLessEqual(set(load.statuses()), {302, 503})
+        self.check([load], "restored into the database that is used")
+
+
 class Failover(Base):
     def serve_two(self, n=1, options=()):
         """A primary and its standby, both in the instances' URL."""
