@@ -109,7 +109,8 @@ static void count_move(Shipper *shipper, const StreamMove *move) {
         if (move->n > 0)
                 shipper->moved = true;
         /* The store was restored from a backup, under connections perhaps, so nobody else was told:
-         * what is kept is looked through again, and what is cached was read from another history. */
+         * what is kept is looked through again, and what is cached was read from another history.
+         */
         if (move->backwards) {
                 shipper->listed = false;
                 if (shipper->page)
