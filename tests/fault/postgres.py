@@ -399,6 +399,8 @@ class Failover(Base):
         primary, standby = self.serve_two(options=["Server.Workers=1"])
         primary.freeze()
         harness.wait_for(lambda: self.one.get("/health").json["database"] == "disconnected", 30, "the loss")
+        # Nobody must see it promoted before it is away: then the old one would not be believed, rightly.
+        os.unlink(os.path.join(standby.folder, f".s.PGSQL.{standby.port}"))
         self.promote(standby)
         away(standby)
         primary.thaw()

@@ -125,7 +125,7 @@ int pg_timeline_note(PgSession *s, uint64_t system, uint64_t timeline) {
                 ;
         for (size_t i = 0; i < ELEMENTSOF(store->options.timeline_folders); i++) {
                 const char *folder = store->options.timeline_folders[i];
-                uint64_t its_system, its_timeline;
+                uint64_t its_system = 0, its_timeline = 0;
 
                 if (folder && !store->options.timeline_read_only &&
                     (read_file(folder, &its_system, &its_timeline) < 0 || its_system != system ||
