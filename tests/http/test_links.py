@@ -2,8 +2,10 @@
 # SPDX-License-Identifier: MIT
 """[Links]: targets that are refused, and blocklists that change while the service runs."""
 
+import contextlib
 import os
 import signal
+import sqlite3
 import sys
 import threading
 import time
@@ -90,6 +92,30 @@ class Links(unittest.TestCase):
                        "http://good.example/http://evil.example/", "https://page.example/bad", "http://page.example/bad?x=1",
                        "http://203.0.113.90/", "http://9.203.0.113.9.example/"):
             self.assertEqual(self.create(one, target)[0], 201, target)
+
+    def test_a_row_that_was_made_by_hand_puts_nothing_into_the_answer(self):
+        """Whatever stands in the store, by the resolver and by the warm-up."""
+        bad = ("https://a.example/\r\nX-Injected: yes", "https://a.example/\n\nbody", "https://a.example/\rX", "https://a.example/ b",
+               "https://a.example/\tb", "https://a.example/\x7f", "https://\u00e9.example/", "https://a.example/" + "x" * 6200, "")
+        with harness.Service(warm_up=True) as service:
+            one = service.start()
+            links = [one.create(f"https://good.example/{i}") for i in range(len(bad))]
+            good = one.create("https://good.example/")
+            one.stop()
+            with contextlib.closing(sqlite3.connect(service.database)) as store, store:
+                for link, location in zip(links, bad):
+                    store.execute("UPDATE urls SET location = ? WHERE id = ?", (location, link["id"]))
+            for warm in ("yes", "no"):
+                one.options = [f"Cache.WarmUp={warm}"]
+                one.start()
+                if warm == "yes":
+                    harness.wait_for(lambda: one.get("/" + good["short_code"]).headers["X-Cache"] == "HIT", 10, "the warm-up")
+                for link, location in zip(links, bad):
+                    for _ in range(2):
+                        answer = one.raw(f"GET /{link['short_code']} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode())
+                        self.assertTrue(answer.startswith(b"HTTP/1.1 404 "), (location, answer))
+                        self.assertNotRegex(answer, b"(?i)x-injected|location:|a\\.example", location)
+                one.stop()
 
     def test_warm_up_asks_the_list(self):
         warm = harness.Service(warm_up=True)
