@@ -87,6 +87,8 @@ int manager_apply_limits(Manager *manager) {
         if (r < 0)
                 return r;
         manager->front.limiter = any ? manager->limiter : NULL;
+        if (any)
+                manager->front.limited_until_usec = limiter_refused_until(manager->limiter);
         for (size_t i = 0; i < SETTINGS && manager->limiter; i++)
                 limiter_set(manager->limiter, settings[i].budget, rates + i);
         return 0;

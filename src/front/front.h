@@ -37,9 +37,10 @@ typedef struct Front {
 
         Blocklists *blocklists; /* NULL: nothing is blocked */
         Limiter *limiter;       /* NULL: nothing is limited */
-        /* CLOCK_MONOTONIC; until then some client is over its budget of misses, and even cached
-         * redirects look whether it is theirs. 0: nobody is. */
-        uint64_t limited_until_usec;
+        /* The limiter's, see limiter_refused_until(): until then even cached redirects look whether
+         * their client is over its budget of misses, which it may have used up at another instance.
+         */
+        const _Atomic uint64_t *limited_until_usec;
         /* Lookups of each client that are out, while misses are limited: by a keyed hash, so that
          * some clients share a counter. */
         HashKey lookups_key;
@@ -86,7 +87,7 @@ bool front_limit_take(Front *front, HttpExchange *exchange, LimitBudget budget,
 bool front_limit_owe(Front *front, HttpExchange *exchange, LimitBudget budget);
 /* Only looks whether there is some left. */
 bool front_limit_look(Front *front, HttpExchange *exchange, LimitBudget budget);
-/* For a cached redirect, while limited_until_usec is set: is this client over its misses? */
+/* For a cached redirect, while somebody is refused: is this client over its misses? */
 bool front_limit_hit(Front *front, const HttpConn *conn, const HttpHead *head, const char *base);
 
 /*

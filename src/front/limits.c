@@ -64,7 +64,7 @@ static void refuse(Front *front, HttpExchange *exchange, LimitBudget budget,
                                                            text)));
         add_fields(response, budget, answer);
         if (budget == LIMIT_MISSES)
-                front->limited_until_usec = MAX(front->limited_until_usec, until);
+                limiter_refuse(front->limiter, until);
 }
 
 static bool limited(const Front *front, LimitBudget budget) {
@@ -120,10 +120,9 @@ bool front_limit_hit(Front *front, const HttpConn *conn, const HttpHead *head, c
         LimitClient client;
         LimitAnswer answer;
 
-        if (now >= front->limited_until_usec || !limited(front, LIMIT_MISSES)) {
-                front->limited_until_usec = 0;
+        if (!limited(front, LIMIT_MISSES))
                 return false;
-        }
+        limiter_forget_refused(front->limiter, now);
         return find_client(http_conn_remote(conn, head, base), &client) &&
                !limiter_peek(front->limiter, LIMIT_MISSES, &client, now, &answer);
 }

@@ -103,6 +103,11 @@ static int record_visit(Front *front, int64_t link_id, const Slice known[], Slic
         return spool_add(front->spool, &click);
 }
 
+static bool somebody_is_refused(const Front *front) {
+        return front->limiter &&
+               atomic_load_explicit(front->limited_until_usec, memory_order_relaxed) != 0;
+}
+
 HttpQuick front_redirect_hit(Front *front, HttpConn *conn, const HttpHead *head, const char *base) {
         Slice path = http_span(base, head->path), id;
         char buffer[HTTP_REQUEST_ID_SIZE];
@@ -111,7 +116,7 @@ HttpQuick front_redirect_hit(Front *front, HttpConn *conn, const HttpHead *head,
 
         if (path.len < 2 || path.len > CODE_PATH_MAX)
                 return HTTP_QUICK_NO;
-        if (UNLIKELY(front->limited_until_usec != 0) && front_limit_hit(front, conn, head, base))
+        if (UNLIKELY(somebody_is_refused(front)) && front_limit_hit(front, conn, head, base))
                 return HTTP_QUICK_NO; /* the exchange's way answers 429 */
         code = slice_from(path, 1);
         host_page_prefetch(front->page, host_counter(code));

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "basic/clock.h"
 #include "limit/limiter.h"
 #include "limit/table.h"
 
@@ -235,6 +236,30 @@ bool limiter_look(Limiter *limiter, LimitBudget name, const LimitClient *client,
 
         limiter->n_refused[name] += !left;
         return left;
+}
+
+/* ---- who is refused ---- */
+
+#define REFUSED_MAX_USEC \
+ (48 * 3600 * USEC_PER_SEC) /* ahead; more is from before the clock began anew */
+
+const _Atomic uint64_t *limiter_refused_until(const Limiter *limiter) {
+        return limiter->table.refused_until_usec;
+}
+
+void limiter_refuse(const Limiter *limiter, uint64_t until_usec) {
+        uint64_t old = atomic_load(limiter->table.refused_until_usec);
+
+        while (old < until_usec &&
+               !atomic_compare_exchange_weak(limiter->table.refused_until_usec, &old, until_usec))
+                ;
+}
+
+void limiter_forget_refused(const Limiter *limiter, uint64_t now_usec) {
+        uint64_t old = atomic_load(limiter->table.refused_until_usec);
+
+        if (old <= now_usec || old - now_usec > REFUSED_MAX_USEC)
+                (void)atomic_compare_exchange_strong(limiter->table.refused_until_usec, &old, 0);
 }
 
 /* ---- others ---- */

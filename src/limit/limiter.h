@@ -14,6 +14,7 @@
  * only by its outcome (limiter_owe()) is owed in the same way.
  */
 
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include "limit/rate.h"
@@ -83,6 +84,15 @@ bool limiter_peek(const Limiter *limiter, LimitBudget budget, const LimitClient 
                   uint64_t now_usec, LimitAnswer *ret);
 bool limiter_look(Limiter *limiter, LimitBudget budget, const LimitClient *client,
                   uint64_t now_usec, LimitAnswer *ret);
+
+/* CLOCK_MONOTONIC: until then some client is refused, by one of those that share the memory, as the
+ * last limiter_refuse() said; 0: nobody is. For a look without a call; valid as long as the
+ * limiter.
+ */
+const _Atomic uint64_t *limiter_refused_until(const Limiter *limiter);
+void limiter_refuse(const Limiter *limiter, uint64_t until_usec);
+/* Sets it back, if it has passed. */
+void limiter_forget_refused(const Limiter *limiter, uint64_t now_usec);
 
 /* Called for each request that was given. */
 typedef void (*LimiterGiven)(void *userdata, LimitBudget budget, const LimitClient *client);

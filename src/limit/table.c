@@ -23,7 +23,8 @@ typedef struct TableHeader {
         uint64_t magic;
         uint64_t size;
         HashKey key;
-        unsigned char padding[96]; /* entries begin with a cache line */
+        _Atomic uint64_t refused_until_usec;
+        unsigned char padding[88]; /* entries begin with a cache line */
 } TableHeader;
 
 static void close_p(int *fd) {
@@ -109,7 +110,7 @@ static int map_memory(size_t size, void **ret) {
 
 int limit_table_open(LimitTable *table, size_t size, const char *path) {
         size_t n_sets = sets_in(size);
-        const TableHeader *header;
+        TableHeader *header;
         void *memory;
         int fd = -1, r;
 
@@ -125,6 +126,7 @@ int limit_table_open(LimitTable *table, size_t size, const char *path) {
                         .n_sets = n_sets,
                         .entries = (LimitEntry *)((char *)memory + sizeof(TableHeader)),
                         .memory = memory,
+                        .refused_until_usec = &header->refused_until_usec,
                         .size = size,
                         .fd = fd,
         };

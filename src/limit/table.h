@@ -24,7 +24,9 @@ typedef struct LimitTable {
         LimitEntry *entries;
         void *memory;
         size_t size; /* bytes mapped */
-        int fd;      /* of the file; -1: none */
+        /* CLOCK_MONOTONIC, in the memory: see limiter_refused_until(). */
+        _Atomic uint64_t *refused_until_usec;
+        int fd; /* of the file; -1: none */
 } LimitTable;
 
 /* At most size bytes. path: the file to share, made if it is not there, and made anew if it has

@@ -111,6 +111,14 @@ class Budgets(unittest.TestCase):
         self.assertEqual(one.get("/urls", headers=self.client("192.0.2.1")).status, 200)
         self.assertGreaterEqual(one.metric('shortener_limited_total{budget="misses"}'), 16)
 
+    def test_scanner_learns_nothing_of_another_instance(self):
+        one, two = (self.start(name, Misses=ONCE.format(5)) for name in "12")
+        url = one.create()
+        self.assertEqual(self.statuses(two, 2, "192.0.2.2", "/" + url["short_code"]), [302] * 2)  # cached there
+        self.assertEqual(self.statuses(one, 6, "192.0.2.1", "/unknown"), [404] * 5 + [429])
+        self.assertEqual(self.statuses(two, 3, "192.0.2.1", "/" + url["short_code"]), [429] * 3)
+        self.assertEqual(self.statuses(two, 1, "192.0.2.2", "/" + url["short_code"]), [302])
+
     def test_blocked_scanner_comes_back(self):
         one = self.start(Misses="60/1min:1")
         url = one.create()

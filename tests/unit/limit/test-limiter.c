@@ -463,6 +463,34 @@ static void test_a_debt_ends(void **state) {
 }
 
 /* Of those that share a file one leads, until it is gone. */
+/* By all that share the file. */
+static void test_somebody_is_refused(void **state) {
+        char path[] = "/tmp/test-limiter-XXXXXX";
+        int fd = mkstemp(path);
+        Limiter *one, *two;
+
+        (void)state;
+        assert_true(fd >= 0);
+        close(fd);
+        one = make(MIB, path, "60/1min:5");
+        two = make(MIB, path, "60/1min:5");
+        assert_int_equal(*limiter_refused_until(two), 0);
+        limiter_refuse(one, START + 2);
+        limiter_refuse(one, START + 1);
+        assert_int_equal(*limiter_refused_until(two), START + 2);
+        limiter_forget_refused(two, START + 1);
+        assert_int_equal(*limiter_refused_until(one), START + 2);
+        limiter_forget_refused(two, START + 2);
+        assert_int_equal(*limiter_refused_until(one), 0);
+        /* From before the clock began anew. */
+        limiter_refuse(one, START * 1000);
+        limiter_forget_refused(two, START);
+        assert_int_equal(*limiter_refused_until(one), 0);
+        limiter_free(one);
+        limiter_free(two);
+        unlink(path);
+}
+
 static void test_who_leads(void **state) {
         char *folder = make_folder(), path[96];
         Limiter *one, *two, *alone = make(MIB, NULL, "10/1min");
@@ -531,6 +559,7 @@ int main(void) {
                         cmocka_unit_test(test_debt),
                         cmocka_unit_test(test_owed),
                         cmocka_unit_test(test_a_debt_ends),
+                        cmocka_unit_test(test_somebody_is_refused),
                         cmocka_unit_test(test_who_leads),
                         cmocka_unit_test(test_damaged_file),
                         cmocka_unit_test(test_no_memory),
