@@ -399,10 +399,17 @@ static void test_debt(void **state) {
 
 /* Whatever is heard, the next request may come after one span and one request's time; for short
  * spans, for which hosts hear late, it may be 10 s. */
+static void count_given(void *userdata, LimitBudget budget, const LimitClient *client) {
+        (void)budget;
+        (void)client;
+        ++*(unsigned *)userdata;
+}
+
 /* What costs something by its outcome: whoever had more under way than he may, waits for it. */
 static void test_owed(void **state) {
         Limiter *limiter = make(MIB, NULL, "60/1min:5");
         LimitClient client = client_v4(1), other = client_v4(2);
+        unsigned n_given = 0;
         LimitAnswer answer;
         LimitStats stats;
 
@@ -421,6 +428,12 @@ static void test_owed(void **state) {
         assert_true(limiter_peek(limiter, LIMIT_MISSES, &client, START + 26 * USEC_PER_SEC,
                                  &answer));
         assert_true(limiter_owe(limiter, LIMIT_MISSES, &other, START, &answer));
+        /* Others hear of it, too. */
+        limiter_share(limiter, count_given, &n_given);
+        assert_false(limiter_owe(limiter, LIMIT_MISSES, &client, START, &answer));
+        assert_true(limiter_owe(limiter, LIMIT_MISSES, &other, START, &answer));
+        assert_int_equal(n_given, 2);
+        limiter_share(limiter, NULL, NULL);
         /* It ends at a span of the rate. */
         for (unsigned i = 0; i < 1000; i++)
                 (void)limiter_owe(limiter, LIMIT_FAILED_AUTH, &client, START, &answer);
