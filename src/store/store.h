@@ -145,7 +145,8 @@ void store_session_cause(const StoreSession *session, char *ret, size_t size);
 /* The breaker opens after STORE_BREAKER_FAILURES verbs in a row that ended in -EHOSTDOWN, -EBUSY or
  * -ETIMEDOUT, or pings that ended in -EIO; then every verb answers -EHOSTDOWN at once, but one
  * probe each STORE_BREAKER_USEC. A session that the server has no connection for, while others of
- * this process have theirs, is -EHOSTDOWN too, but says nothing about the server. */
+ * this process have theirs, is -EHOSTDOWN too, but says nothing about the server. Nor does what the
+ * server itself ended because it took too long: it is there. */
 #define STORE_BREAKER_FAILURES 3u
 #define STORE_BREAKER_USEC     250000ULL
 bool store_is_up(const Store *store); /* any thread; true until the breaker opens */

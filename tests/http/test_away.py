@@ -6,11 +6,13 @@ and afterwards everything that was spooled arrives."""
 import os
 import sqlite3
 import sys
+import threading
 import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import harness
+import postgres
 
 SECONDS = 30 if os.environ.get("SHORTENER_TEST_LONG") else 4
 
@@ -79,6 +81,53 @@ class Damaged(unittest.TestCase):
         os.rename(service.database, service.database + ".aside")
         harness.wait_for(lambda: one.get("/ready").status == 200, what="/ready")
         self.assertEqual(one.get("/users").json, [])
+
+
+class Slow(unittest.TestCase):
+    """A PostgreSQL server on which a list of users takes a minute, and all else what it takes."""
+
+    def setUp(self):
+        self.server = postgres.Postgres()
+        self.addCleanup(self.server.close)
+        service = harness.Service()
+        self.addCleanup(service.close)
+        service.url = self.server.new_url() + "&options=-csearch_path%3Dslow,public"
+        self.server.psql("CREATE SCHEMA slow; CREATE VIEW slow.users AS SELECT u.* FROM public.users AS u"
+                         " WHERE pg_sleep(60) IS NOT NULL;"
+                         " INSERT INTO public.users VALUES (1, 'u', 'e@b.co', 1)", f"made_{self.server.n_made}")
+        self.one = service.start()
+        self.link = self.one.create()
+        self.statuses = []
+
+    def list_users(self, end):
+        while time.monotonic() < end:
+            self.statuses.append(self.one.get("/users").status)
+
+    def test_lists_close_nothing(self):
+        # Eight at once used to open the circuit breaker: nobody reached the store, which was well.
+        end = time.monotonic() + SECONDS
+        clients = [threading.Thread(target=self.list_users, args=(end,)) for _ in range(8)]
+        for client in clients:
+            client.start()
+        n = 0
+        while time.monotonic() < end:
+            self.assertEqual(self.one.get(f"/unknown{n}").status, 404)
+            self.assertEqual(self.one.metric("shortener_store_up "), 1)
+            n += 1
+        for client in clients:
+            client.join()
+        self.assertEqual(set(self.statuses), {503})
+        self.assertGreater(n, 20)
+
+    def test_silence_does(self):
+        self.server.freeze()
+        self.addCleanup(self.server.thaw)
+        self.list_users(time.monotonic() + SECONDS)
+        self.assertEqual(set(self.statuses), {503})
+        self.assertEqual(self.one.metric("shortener_store_up "), 0)
+        self.server.thaw()
+        harness.wait_for(lambda: self.one.get("/ready").status == 200, what="/ready")
+        self.assertEqual(self.one.get("/" + self.link["short_code"]).status, 302)
 
 
 if __name__ == "__main__":

@@ -172,10 +172,10 @@ static int query_rows(PgSession *s, const StoreAuditQuery *query, PGresult **ret
         pg_add_text(&params, query->request_id);
         pg_add_number(&params, query->limit);
         if (!query->kind.data)
-                return pg_run(s, STMT_AUDIT_LIST, sql, &params, ret);
+                return pg_run_list(s, STMT_AUDIT_LIST, sql, &params, ret);
         pg_add_text(&params, query->kind);
         pg_add_number(&params, query->object_id);
-        return pg_run(s, STMT_AUDIT_OBJECT, sql_object, &params, ret);
+        return pg_run_list(s, STMT_AUDIT_OBJECT, sql_object, &params, ret);
 }
 
 int pg_audit_list(StoreSession *session, Arena *arena, const StoreAuditQuery *query,

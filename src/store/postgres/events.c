@@ -263,7 +263,7 @@ static int run_list(PgSession *s, const StoreQuery *query, bool with_total, PGre
         pg_add_number(&params, query->url_id);
         pg_add_number(&params, query->user_id);
         pg_add_text(&params, pg_storable(query->type) ? query->type : SLICE(""));
-        return pg_run(s, STMT_EVENT_LIST + variant, lists[variant], &params, ret);
+        return pg_run_list(s, STMT_EVENT_LIST + variant, lists[variant], &params, ret);
 }
 
 int pg_event_list(StoreSession *session, Arena *arena, const StoreQuery *query, Event **ret_rows,

@@ -17,6 +17,7 @@
 #define TIMEOUT_NEVER  0u
 #define TIMEOUT_LEAST  1u
 #define TIMEOUT_MOST   (1u << 20) /* ms */
+#define LIST_MARGIN    8u         /* this part of the time left is for the answer to arrive in */
 #define BINARY         1
 #define COPY_SIGNATURE "PGCOPY\n\377\r\n" /* and a NUL, which the literal brings */
 
@@ -58,10 +59,12 @@ static int meaning_of(PgSession *s, const char *sqlstate, const char *constraint
                 s->lost = true; /* this call fails; the next connection looks at the schema */
         if (is_one_of(sqlstate, busy))
                 return -EBUSY;
-        if (strcmp(sqlstate, "57014") == 0) /* statement_timeout: it was rolled back */
+        if (strcmp(sqlstate, "57014") == 0) { /* statement_timeout: it was rolled back */
+                s->session.spared = true;     /* who says so is there */
                 return s->transaction != TRANSACTION_NONE && !s->read_only && !s->committing
                                        ? -EBUSY
                                        : -ETIMEDOUT;
+        }
         if (strcmp(constraint, "events_default_ahead") == 0) /* its day is being made */
                 return -EBUSY;
         if (is_class(sqlstate, "22") || is_class(sqlstate, "23"))
@@ -234,6 +237,20 @@ static int send_statement(PgSession *s, PgStatement statement, const char *sql,
                                            formats, BINARY));
 }
 
+/* What takes too long is ended by the server, in time for us to hear of it: so it is told apart
+ * from a server that is silent, and the connection stays. Of the transaction that the trip is,
+ * which a pooler leaves in one piece. */
+static int send_limit(PgSession *s, int *n) {
+        static const char sql[] = "SELECT set_config('statement_timeout', $1::bigint::text, true)";
+        uint64_t now_usec = clock_monotonic_usec(), left_usec;
+        PgParams params = {.n = 0};
+
+        left_usec = s->limit_usec > now_usec ? s->limit_usec - now_usec : 0;
+        left_usec -= left_usec / LIST_MARGIN;
+        pg_add_number(&params, (int64_t)MAX(left_usec / USEC_PER_MSEC, (uint64_t)TIMEOUT_LEAST));
+        return send_statement(s, STMT_LIMIT, sql, &params, n);
+}
+
 /* ---- receiving ---- */
 
 /* The next result; NULL at the end of a statement's. */
@@ -337,12 +354,15 @@ static int end_trip(PgSession *s, PgTrip *trip, int r, PGresult **ret) {
 
 /* ---- public ---- */
 
-int pg_run(PgSession *s, PgStatement statement, const char *sql, const PgParams *params,
-           PGresult **ret) {
+static int run(PgSession *s, PgStatement statement, const char *sql, const PgParams *params,
+               bool is_list, PGresult **ret) {
+        bool limited = is_list && s->limit_usec != 0 && s->transaction == TRANSACTION_NONE;
         PgTrip trip = {NULL, NULL, 0};
         int n_due = 0, n_all, r;
 
         r = send_due(s, &n_due);
+        if (r == 0 && limited)
+                r = send_limit(s, &n_due);
         n_all = n_due;
         if (r == 0)
                 r = send_statement(s, statement, sql, params, &n_all);
@@ -352,9 +372,21 @@ int pg_run(PgSession *s, PgStatement statement, const char *sql, const PgParams 
                 r = pg_flush(s);
         if (r == 0)
                 r = receive_trip(s, &trip);
+        if (limited && trip.n_done >= n_due - 1)
+                s->prepared[STMT_LIMIT] = true;
         if (n_all == n_due + 2 && trip.n_done > n_due)
                 s->prepared[statement] = true;
         return end_trip(s, &trip, r, ret);
+}
+
+int pg_run(PgSession *s, PgStatement statement, const char *sql, const PgParams *params,
+           PGresult **ret) {
+        return run(s, statement, sql, params, false, ret);
+}
+
+int pg_run_list(PgSession *s, PgStatement statement, const char *sql, const PgParams *params,
+                PGresult **ret) {
+        return run(s, statement, sql, params, true, ret);
 }
 
 int pg_run_number(PgSession *s, PgStatement statement, const char *sql, const PgParams *params,

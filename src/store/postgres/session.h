@@ -22,6 +22,7 @@
 typedef enum PgStatement {
         STMT_NONE, /* not kept */
         STMT_PING,
+        STMT_LIMIT,
         STMT_TOTALS,
         STMT_USER_GET,
         STMT_USER_LOCK,
@@ -270,6 +271,10 @@ static inline void pg_clear_p(PGresult **result) {
  * be NULL. */
 int pg_run(PgSession *s, PgStatement statement, const char *sql, const PgParams *params,
            PGresult **ret) _must_check_;
+/* The same for a statement that alone may take longer than there is time for, outside of a
+ * transaction: the server ends it, which is -ETIMEDOUT and says nothing about the server. */
+int pg_run_list(PgSession *s, PgStatement statement, const char *sql, const PgParams *params,
+                PGresult **ret) _must_check_;
 /* The first column of the first row; STORE_NOT_FOUND: no row, or NULL. ret may be NULL. */
 int pg_run_number(PgSession *s, PgStatement statement, const char *sql, const PgParams *params,
                   int64_t *ret) _must_check_;

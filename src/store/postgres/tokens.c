@@ -162,7 +162,7 @@ int pg_token_list(StoreSession *session, Arena *arena, const StoreQuery *query, 
         pg_add_number(&params, query->has_after ? query->after : 0);
         pg_add_number(&params, query->limit);
         pg_add_id(&params, query->has_user_id ? query->user_id : 0);
-        r = pg_run(s, STMT_TOKEN_LIST, sql, &params, &result);
+        r = pg_run_list(s, STMT_TOKEN_LIST, sql, &params, &result);
         if (r == 0)
                 r = pg_collect(result, 0, &rows);
         if (r < 0)

@@ -164,7 +164,7 @@ int pg_url_list(StoreSession *session, Arena *arena, const StoreQuery *query, Ur
         pg_add_bool(&params, ret_total != NULL);
         if (query->has_user_id)
                 pg_add_number(&params, query->user_id);
-        r = pg_run(s, STMT_URL_LIST + variant, lists[variant], &params, &result);
+        r = pg_run_list(s, STMT_URL_LIST + variant, lists[variant], &params, &result);
         if (r == 0)
                 r = pg_collect(result, 1, &rows);
         if (r < 0)

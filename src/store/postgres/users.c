@@ -297,7 +297,7 @@ int pg_user_list(StoreSession *session, Arena *arena, const StoreQuery *query, U
         pg_add_number(&params, query->limit);
         pg_add_number(&params, query->offset);
         pg_add_bool(&params, ret_total != NULL);
-        r = pg_run(s, STMT_USER_LIST, sql, &params, &result);
+        r = pg_run_list(s, STMT_USER_LIST, sql, &params, &result);
         if (r == 0)
                 r = pg_collect(result, 1, &rows);
         if (r < 0)

@@ -128,9 +128,91 @@ static void test_breaker_is_not_for_lack_of_locks(void **state _unused_) {
                 assert_non_null(strstr(store_session_error(session), "max_locks_per_transaction"));
                 assert_true(store_is_up(store));
         }
+        sql(database, "DROP FUNCTION refuse CASCADE");
         assert_int_equal(store_ping(session), 0);
         arena_done(&arena);
         (void)store_session_free(session);
+        (void)store_free(store);
+}
+
+/* ---- too little time ---- */
+
+/* Of a database in which a list of users takes a minute, and all else what it takes. */
+static Store *slow_store(const char *database, bool unprepared) {
+        char *url = NULL;
+
+        sql(database, "CREATE SCHEMA IF NOT EXISTS slow;"
+                      " CREATE OR REPLACE VIEW slow.users AS SELECT u.* FROM public.users AS u"
+                      " WHERE pg_sleep(60) IS NOT NULL");
+        CHECK(asprintf(&url,
+                       "postgresql:///%s?host=%s&user=postgres"
+                       "&options=-csearch_path%%3Dslow,public",
+                       database, getenv("SHORTENER_TEST_POSTGRES")) > 0);
+        return pg_open_store(url, unprepared);
+}
+
+/* Who asks for a list that takes too long is told so by the server, which is there for the rest. */
+static void check_slow_lists(bool unprepared) {
+        const char *database = postgres_database();
+        const StoreQuery query = {.limit = 1};
+        Store *store = slow_store(database, unprepared);
+        StoreSession *session = open_session(store);
+        Arena arena;
+        User *users;
+        size_t n;
+        Url url;
+
+        arena_init(&arena, 0);
+        sql(database, "INSERT INTO users VALUES (1, 'u', 'e', 1)");
+        for (unsigned i = 0; i < 2 * STORE_BREAKER_FAILURES; i++) {
+                deadline_in(session, USEC_PER_SEC / 2);
+                assert_int_equal(store_user_list(session, &arena, &query, &users, &n, NULL),
+                                 -ETIMEDOUT);
+                assert_non_null(strstr(store_session_error(session), "57014"));
+                assert_true(store_is_up(store));
+                assert_true(store_session_is_connected(session));
+        }
+        /* What came before does not shorten what comes now. */
+        deadline_in(session, 30 * USEC_PER_SEC);
+        assert_int_equal(store_url_get(session, &arena, 1, &url), STORE_NOT_FOUND);
+        assert_int_equal(atomic_load(&pg_store(pg_session(session))->n_made), 1);
+        arena_done(&arena);
+        (void)store_session_free(session);
+        (void)store_free(store);
+}
+
+static void test_breaker_is_not_for_slow_lists(void **state _unused_) {
+        check_slow_lists(false);
+        check_slow_lists(true);
+}
+
+/* A server that says nothing is another matter. */
+static void test_breaker_is_for_lists_of_a_frozen_server(void **state _unused_) {
+        Store *store = pg_open_store(postgres_url(postgres_database()), false);
+        StoreSession *sessions[STORE_BREAKER_FAILURES];
+        const StoreQuery query = {.limit = 1};
+        Arena arena;
+        User *users;
+        size_t n;
+
+        arena_init(&arena, 0);
+        for (unsigned i = 0; i < STORE_BREAKER_FAILURES; i++) {
+                sessions[i] = open_session(store);
+                deadline_in(sessions[i], 30 * USEC_PER_SEC);
+                assert_int_equal(store_ping(sessions[i]), 0);
+        }
+        server_freeze();
+        for (unsigned i = 0; i < STORE_BREAKER_FAILURES; i++) {
+                assert_true(store_is_up(store));
+                deadline_in(sessions[i], USEC_PER_SEC / 2);
+                assert_int_equal(store_user_list(sessions[i], &arena, &query, &users, &n, NULL),
+                                 -ETIMEDOUT);
+        }
+        assert_false(store_is_up(store));
+        server_thaw();
+        for (unsigned i = 0; i < STORE_BREAKER_FAILURES; i++)
+                (void)store_session_free(sessions[i]);
+        arena_done(&arena);
         (void)store_free(store);
 }
 
@@ -156,6 +238,8 @@ int main(void) {
                         cmocka_unit_test(test_those_with_a_connection_go_on),
                         cmocka_unit_test(test_breaker_opens_beside_an_idle_one),
                         cmocka_unit_test(test_breaker_is_not_for_lack_of_locks),
+                        cmocka_unit_test(test_breaker_is_not_for_slow_lists),
+                        cmocka_unit_test(test_breaker_is_for_lists_of_a_frozen_server),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
