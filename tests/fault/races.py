@@ -55,9 +55,9 @@ class Races(unittest.TestCase):
             harness.wait_for(lambda i=instance: i.metric("shortener_watcher_up ") == 1 and
                              i.metric("shortener_redis_up ") == 1, 20, "watcher and Redis")
         redis.age_page(cls.service)
-        cls.together = Together()
 
     def setUp(self):
+        self.together = Together()  # those of an earlier test may be idle for so long that they were closed
         self.one, self.two, self.three = random.sample(self.instances, 3)
         self.n_rounds = 0
         self.addCleanup(lambda: print(f"{self.id().rpartition('test_')[2].replace('_', ' ')}: {self.n_rounds} of {ROUNDS} rounds right",
