@@ -13,13 +13,13 @@
 #include "basic/clock.h"
 #include "store/postgres/session.h"
 
-#define COPY_CHUNK     65536u /* bytes given to libpq at once */
-#define TIMEOUT_NEVER  0u
-#define TIMEOUT_LEAST  1u
-#define TIMEOUT_MOST   (1u << 20) /* ms */
-#define LIST_MARGIN    8u         /* this part of the time left is for the answer to arrive in */
-#define BINARY         1
-#define COPY_SIGNATURE "PGCOPY\n\377\r\n" /* and a NUL, which the literal brings */
+#define COPY_CHUNK       65536u /* bytes given to libpq at once */
+#define TIMEOUT_NEVER    0u
+#define TIMEOUT_LEAST    1u
+#define TIMEOUT_MOST     (1u << 20)            /* ms */
+#define LIST_MARGIN_USEC (150 * USEC_PER_MSEC) /* for a list's answer to arrive in, at least */
+#define BINARY           1
+#define COPY_SIGNATURE   "PGCOPY\n\377\r\n" /* and a NUL, which the literal brings */
 
 /* What a trip brought back. */
 typedef struct PgTrip {
@@ -246,7 +246,7 @@ static int send_limit(PgSession *s, int *n) {
         PgParams params = {.n = 0};
 
         left_usec = s->limit_usec > now_usec ? s->limit_usec - now_usec : 0;
-        left_usec -= left_usec / LIST_MARGIN;
+        left_usec -= MIN(MAX(left_usec / 8, LIST_MARGIN_USEC), left_usec / 2);
         pg_add_number(&params, (int64_t)MAX(left_usec / USEC_PER_MSEC, (uint64_t)TIMEOUT_LEAST));
         return send_statement(s, STMT_LIMIT, sql, &params, n);
 }
