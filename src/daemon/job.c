@@ -135,6 +135,7 @@ static void send_call(Job *job) {
                 reject(job);
                 return;
         }
+        job->sent_usec = clock_monotonic_usec();
         job_out(job);
 }
 
@@ -381,6 +382,14 @@ void job_warm_done(Manager *manager) {
         }
 }
 
+/* An import may have waited for others all the time: that says nothing. Nor does a call that did
+ * not come to its turn in time, while others had theirs. */
+static bool is_hang(const Job *job) {
+        if (job->match.route->flags & HTTP_ROUTE_REDIRECT)
+                return true;
+        return !is_import(job) && !pool_went_on(pool_of(job), job->sent_usec);
+}
+
 static void expire_list(Manager *manager, ListNode *list, uint64_t now_usec) {
         while (!list_empty(list)) {
                 Job *job = LIST_ENTRY(list_first(list), Job, node);
@@ -390,8 +399,7 @@ static void expire_list(Manager *manager, ListNode *list, uint64_t now_usec) {
                 list_remove(&job->node);
                 job->abandoned = true;
                 metric_add(manager->metrics, METRIC_CALL_TIMEOUTS, 1);
-                /* An import may have waited for others all the time: that says nothing. */
-                if (!is_import(job))
+                if (is_hang(job))
                         store_note_hang(manager->store);
                 if (job->match.route->flags & HTTP_ROUTE_REDIRECT)
                         front_redirect_expired(&manager->front, job->exchange, job->match.code);

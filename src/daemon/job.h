@@ -13,6 +13,7 @@ typedef struct Job {
         HttpMatch match;
         ListNode node;          /* in manager->jobs, imports, waiting or parked */
         uint64_t deadline_usec; /* CLOCK_MONOTONIC */
+        uint64_t sent_usec;     /* likewise, to the pool */
         uint64_t visits_until_usec;
         HostVisits visits;
         uint32_t place;      /* of its client's lookups, see front_lookup_place() */

@@ -327,6 +327,10 @@ size_t pool_queue_depth(const Pool *pool) {
         return inbox_length(pool->inbox);
 }
 
+bool pool_went_on(const Pool *pool, uint64_t since_usec) {
+        return atomic_load_explicit(&pool->last_usec, memory_order_relaxed) > since_usec;
+}
+
 bool pool_stuck(const Pool *pool, uint64_t usec) {
         uint64_t now = clock_monotonic_usec();
 

@@ -38,6 +38,8 @@ bool pool_takes(const Pool *pool, const Call *call);
 /* -ENOBUFS: the queue is full, or the call is not taken. */
 int pool_push(Pool *pool, Call *call) _must_check_;
 size_t pool_queue_depth(const Pool *pool);
+/* Has a call ended since then (CLOCK_MONOTONIC)? */
+bool pool_went_on(const Pool *pool, uint64_t since_usec);
 
 /* Is a worker stuck: in one call for over usec without being inside a store verb? For the watchdog.
  */
