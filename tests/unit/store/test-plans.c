@@ -69,6 +69,8 @@ static const Expected expected[] = {
                 {"FROM tokens WHERE digest = ?1", "INDEX sqlite_autoindex_tokens_1 (digest=?)",
                  false},
                 {"FROM tokens WHERE id > ?1", AFTER_ID, false},
+                /* Of a user who is deleted, which is seldom; and tokens are few. */
+                {"UPDATE tokens SET revoked = ?2 WHERE revoked IS NULL", "SCAN tokens", true},
                 {"UPDATE tokens", BY_ID, false},
                 /* The audit. */
                 {"FROM audit WHERE kind = ?9",
