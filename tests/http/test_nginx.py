@@ -66,6 +66,15 @@ class Proxied(unittest.TestCase):
         # Each metric() is a connection of its own, and nothing else is new.
         self.assertEqual([a - b for a, b in zip(after, before)], [1, 1])
 
+    def check_visits(self, connection, path, n):
+        """All are counted at once; an instance of a slow build may not wait so long for the store (250 ms), but says
+        then how many are still on their way."""
+        answer = self.send(connection, "GET", path + "/stats")
+        pending, count = int(answer.headers.get("X-Clicks-Pending", 0)), answer.json["redirect_count"]
+        self.assertTrue(n - pending <= count <= n, f"{count} of {n}, {pending} pending")
+        if harness.SLOW == 1:
+            self.assertEqual(pending, 0)
+
     def test_what_one_wrote_the_other_reads(self):
         for port in (self.unix, self.tcp):
             connection = self.connect(port)
@@ -79,7 +88,7 @@ class Proxied(unittest.TestCase):
                 self.assertIn((url["id"], "created"), [(e["url_id"], e["event_type"]) for e in newest])
                 for n in (1, 2, 3):
                     self.assertEqual(self.send(connection, "GET", "/" + url["short_code"]).headers["Location"], target)
-                    self.assertEqual(self.send(connection, "GET", path + "/stats").json["redirect_count"], n)
+                    self.check_visits(connection, path, n)
                 self.send(connection, "PUT", path, {"url": target + "/new"})
                 self.assertEqual(self.send(connection, "GET", "/" + url["short_code"]).headers["Location"], target + "/new")
                 self.assertEqual(self.send(connection, "DELETE", path).status, 204)
