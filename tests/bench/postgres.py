@@ -4,14 +4,13 @@
 
 usage: postgres.py [--build DIR] [--rounds N] [--seconds S] [--rows N] [--visits N] [--json FILE] [NAME...]
 
-Names: misses, writes, imports, drain, flat. All when none is given. The server is the script's own,
+Names: misses, writes, imports, flat; the drain of many visits is fault/drain. All when none is given. The server is the script's own,
 with fsync on and the settings of a small installation; rounds of ours and theirs alternate, because
 the machine's speed drifts, and each figure is the median. Exit status 1 when a bar is missed.
 """
 
 import argparse
 import contextlib
-import http.client
 import json
 import os
 import random
@@ -52,13 +51,6 @@ end
 function done(summary, latency)
    io.write(string.format("p99 %d\\n", latency:percentile(99)))
 end
-"""
-
-GET_LUA = """
-local codes = {{}}
-for line in io.lines("{codes}") do codes[#codes + 1] = line end
-function request() return wrk.format("GET", "/" .. codes[math.random(#codes)], {{["Host"] = "127.0.0.1"}}) end
-function done(summary, latency) io.write(string.format("p99 %d\\n", latency:percentile(99))) end
 """
 
 
@@ -197,71 +189,6 @@ class Bench:
         self.row(f"import of {self.options.rows} links, time / psql \\copy", used / shell, 1.5,
                  note=f"{used:.1f} s, psql {shell:.1f} s, {n / used:.0f} rows/s")
 
-    def drain(self):
-        """Visits spooled while the server was down, shipped afterwards, beside psql's COPY of the same rows."""
-        path, codes = self.links(2000)
-        database = self.database()
-        get = self.script("get.lua", GET_LUA.format(codes=codes))
-        with self.service(database, ["Clicks.MaxSize=64G", "Clicks.Keep=0"]) as service:
-            service.ctl("import", path)
-            one = service.start()
-            with open(codes) as file:
-                all_codes = file.read().split()
-            for code in all_codes:
-                assert one.request("HEAD", "/" + code).status == 302
-            calm = statistics.median(self.wrk(one.port, get, 3)[1] for _ in range(3))
-            harness.wait_for(lambda: one.metric("shortener_clicks_pending ") == 0, 600, "visits to be shipped")
-            self.server.stop()
-            before = one.metric("redirects_total")
-            memory = one.metric("process_resident_memory_bytes ")
-            while one.metric("redirects_total") - before < self.options.visits:
-                self.wrk(one.port, get, 5)
-            n = one.metric("shortener_clicks_pending ")
-            self.row(f"memory growth with {n:.0f} visits pending, MB",
-                     (one.metric("process_resident_memory_bytes ") - memory) / 1e6, 32)
-            one.kill()
-            one.start(wait=False)
-            start = time.monotonic()
-            harness.wait_for(lambda: self.up(one), 20, "shortenerd to answer", pause=0.002)
-            self.row("ready with them pending, ms", (time.monotonic() - start) * 1000, 100)
-            self.server.start()
-            for code in all_codes:
-                harness.wait_for(lambda: one.request("HEAD", "/" + code).status == 302, 60, "the store to be back")
-            start, before = time.monotonic(), one.metric("shortener_clicks_shipped_total")
-            busy = self.wrk(one.port, get, 5)
-            rate_busy = (one.metric("shortener_clicks_shipped_total") - before) / (time.monotonic() - start)
-            self.row("redirect p99 while draining / calm", busy[1] / calm, 2,
-                     note=f"{busy[1]:.2f} ms, calm {calm:.2f} ms, {busy[0]:.0f} redirects/s, {rate_busy:.0f} shipped/s")
-            start, before = time.monotonic(), one.metric("shortener_clicks_shipped_total")
-            harness.wait_for(lambda: one.metric("shortener_clicks_pending ") == 0, 3600, "visits to be shipped", 0.05)
-            drained = one.metric("shortener_clicks_shipped_total") - before
-            rate = drained / (time.monotonic() - start)
-            one.stop()
-            service.ctl("clicks", "verify", timeout=3600)
-        self.row("visits shipped a second / psql COPY", rate / self.copy_rate(database), 0.5, least=True,
-                 note=f"{rate:.0f}/s of {drained:.0f}")
-
-    @staticmethod
-    def up(instance):
-        with contextlib.suppress(OSError, http.client.HTTPException):
-            return instance.get("/health").status == 200
-        return False
-
-    def copy_rate(self, database):
-        """Rows a second of psql's COPY of the shipped rows into the same indexed, partitioned table."""
-        columns = self.server.psql("SELECT string_agg(column_name, ',' ORDER BY ordinal_position) FROM "
-                                   "information_schema.columns WHERE table_name = 'events'", database)
-        path = os.path.join(self.server.folder, "visits.copy")
-        n = int(self.server.psql(f"COPY (SELECT {columns} FROM events WHERE spool IS NOT NULL ORDER BY id) TO '{path}';"
-                                 " SELECT count(*) FROM events WHERE spool IS NOT NULL", database))
-        other = self.database()
-        start = time.monotonic()
-        self.server.psql(f"\\copy events ({columns}) FROM '{path}'", other)
-        used = time.monotonic() - start
-        os.unlink(path)
-        print(f"  psql COPY: {n / used:.0f} rows/s of {n}")
-        return n / used
-
     def flat(self):
         """GET /urls/ID/stats and /events?page=1 with ten thousand visits and with a thousand times as many."""
         with self.service(self.database()) as service:
@@ -322,7 +249,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=5)
     parser.add_argument("--rows", type=int, default=1000000, help="links of the import")
-    parser.add_argument("--visits", type=int, default=2000000, help="that are spooled while the server is down")
+    parser.add_argument("--visits", type=int, default=2000000, help="of the one link of flat")
     parser.add_argument("--json")
     parser.add_argument("names", nargs="*")
     options = parser.parse_args()
@@ -330,7 +257,7 @@ def main():
     global harness, postgres  # pylint: disable=global-statement
     import harness  # after the build is known
     import postgres
-    names = options.names or ["misses", "writes", "imports", "drain", "flat"]
+    names = options.names or ["misses", "writes", "imports", "flat"]
     sys.exit(0 if Bench(options).run(names) else 1)
 
 

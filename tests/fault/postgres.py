@@ -5,7 +5,6 @@ needs the server is answered within a second, no answered visit is lost and none
 
 import contextlib
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -74,17 +73,8 @@ class Base(unittest.TestCase):
 
 class Frozen(Base):
     def tail(self, seconds):
-        """p99 of cached redirects on one connection, paced."""
-        connection, times = self.one.connect(), []
         end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            start = time.monotonic()
-            answer = self.one.request("HEAD", "/" + random.choice(self.codes), connection=connection)
-            times.append(time.monotonic() - start)
-            self.assertEqual((answer.status, answer.headers["X-Cache"]), (302, "HIT"))
-            time.sleep(0.002)  # a rate, not a wait
-        connection.close()
-        return faults.percentile(times, 0.99)
+        return pgfaults.tail(self, self.one, self.codes, lambda: time.monotonic() < end)
 
     def others(self, ended, found):
         """What needs the store, again and again: (status, seconds)."""
@@ -282,7 +272,6 @@ class Restored(Base):
             return not audit.lost(second.answered())
         harness.wait_for(whole, 60, "the gap to be shipped again", pause=0.5)
         self.check([first, second, third], "restored from a backup")
-
 
     def test_into_the_database_that_is_used(self):
         """pg_restore --clean ends no connection, and no trigger fires: who ships finds out that the store knows less

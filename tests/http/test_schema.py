@@ -140,12 +140,7 @@ class Unfit(unittest.TestCase):
 
     def test_an_unfit_host_that_was_promoted(self):
         """History went on there: the old primary is not written to, though its schema is of use."""
-        old = postgres.Postgres(settings={"wal_level": "replica", "max_wal_senders": 4, "hot_standby": "on"})
-        self.addCleanup(old.close)
-        old.create(pgfaults.NAME)
-        new = postgres.Postgres(standby_of=old, settings={"port": old.port})
-        self.addCleanup(new.close)
-        new.run(postgres.program("pg_ctl"), "promote", "-w", "-D", new.data)
+        old, new = pgfaults.promoted_pair(self)
         new.psql("DROP TABLE schema_versions CASCADE; DROP TABLE urls CASCADE", pgfaults.NAME)
         for hosts in ((old, new), (new, old)):
             self.service.url = (f"postgresql:///{pgfaults.NAME}?host={','.join(h.folder for h in hosts)}"

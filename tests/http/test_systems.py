@@ -162,12 +162,7 @@ class Systems(unittest.TestCase):
 class Primaries(unittest.TestCase):
     def test_shortenerctl(self):
         """An old primary is not written to by hand either, while the new one is down."""
-        old = postgres.Postgres(settings={"wal_level": "replica", "max_wal_senders": 4, "hot_standby": "on"})
-        self.addCleanup(old.close)
-        old.create(pgfaults.NAME)
-        new = postgres.Postgres(standby_of=old, settings={"port": old.port})
-        self.addCleanup(new.close)
-        new.run(postgres.program("pg_ctl"), "promote", "-w", "-D", new.data)
+        old, new = pgfaults.promoted_pair(self)
         service = pgfaults.Service(new, url=f"postgresql:///{pgfaults.NAME}?host={old.folder},{new.folder}&port={old.port}"
                                             "&user=postgres")
         self.addCleanup(service.close)

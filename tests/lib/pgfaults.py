@@ -5,10 +5,12 @@ cuts connections at a chosen message."""
 import contextlib
 import json
 import os
+import random
 import select
 import socket
 import struct
 import threading
+import time
 
 import faults
 import harness
@@ -30,6 +32,32 @@ class Service(harness.Service):
         """The rows of a query, as lists."""
         text = self.server.psql(f"SELECT coalesce(json_agg(row_to_json(q)), '[]') FROM ({sql}) AS q", self.name)
         return [list(row.values()) for row in json.loads(text)]
+
+
+def tail(test, instance, codes, goes_on):
+    """p99 of cached redirects on one connection, paced, in seconds, while goes_on()."""
+    connection, times = instance.connect(), []
+    while goes_on():
+        for _ in range(20):
+            start = time.monotonic()
+            answer = instance.request("HEAD", "/" + random.choice(codes), connection=connection)
+            times.append(time.monotonic() - start)
+            test.assertEqual((answer.status, answer.headers["X-Cache"]), (302, "HIT"))
+            time.sleep(0.002)  # a rate, not a wait
+    connection.close()
+    return faults.percentile(times, 0.99)
+
+
+def promoted_pair(test):
+    """Two primaries with the same past, the old one and the one that was promoted; on one port, in folders of
+    their own."""
+    old = postgres.Postgres(settings={"wal_level": "replica", "max_wal_senders": 4, "hot_standby": "on"})
+    test.addCleanup(old.close)
+    old.create(NAME)
+    new = postgres.Postgres(standby_of=old, settings={"port": old.port})
+    test.addCleanup(new.close)
+    new.run(postgres.program("pg_ctl"), "promote", "-w", "-D", new.data)
+    return old, new
 
 
 class Audit(faults.Audit):
