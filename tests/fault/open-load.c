@@ -6,8 +6,9 @@
  * rate 0 each connection asks again as soon as it is answered (a closed loop), which finds the
  * peak.
  *
- * usage: open-load PORT create|miss RATE SECONDS CONNECTIONS
+ * usage: open-load PORT create|miss|redirect RATE SECONDS CONNECTIONS [CODE...]
  *
+ * A miss asks for a code that no request had before, a redirect for the given ones in turn.
  * Prints one line of JSON; latencies in usec from the time when a request was due.
  */
 
@@ -45,6 +46,8 @@ typedef struct Sample {
 
 static struct sockaddr_in address = {.sin_family = AF_INET};
 static bool creates;
+static char **codes; /* of redirects */
+static size_t n_codes;
 static uint64_t first_code; /* of this run: those of another one are remembered */
 static int epoll_fd;
 static Connection *connections, **idle;
@@ -89,7 +92,10 @@ static void ask(Connection *connection, uint64_t due_usec) {
                                "application/json\r\n"
                                "Content-Length: %d\r\n\r\n%s",
                                n, body);
-        } else
+        } else if (n_codes > 0)
+                len = snprintf(request, sizeof request, "GET /%s HTTP/1.1\r\nHost: a\r\n\r\n",
+                               codes[n_made % n_codes]);
+        else
                 len = snprintf(request, sizeof request, "GET /Z%07jx HTTP/1.1\r\nHost: a\r\n\r\n",
                                (uintmax_t)(n_made + first_code));
         connection->busy = true;
@@ -166,9 +172,10 @@ static void receive(Connection *connection, bool again) {
 
 static void wait_for_answers(uint64_t until_usec, bool again) {
         struct epoll_event events[EVENTS];
-        uint64_t now = clock_monotonic_usec();
-        int msec = until_usec > now ? (int)((until_usec - now + 999) / 1000) : 0,
-            n = epoll_wait(epoll_fd, events, EVENTS, msec);
+        uint64_t now = clock_monotonic_usec(), left = until_usec > now ? until_usec - now : 0;
+        struct timespec wait = {.tv_sec = (time_t)(left / USEC_PER_SEC),
+                                .tv_nsec = (long)(left % USEC_PER_SEC) * 1000};
+        int n = epoll_pwait2(epoll_fd, events, EVENTS, &wait, NULL);
 
         for (int i = 0; i < n; i++)
                 receive(events[i].data.ptr, again);
@@ -240,11 +247,15 @@ static uint64_t argument(const char *text, uint64_t max) {
 }
 
 int main(int argc, char **argv) {
-        if (argc != 6) {
-                (void)fputs("usage: open-load PORT create|miss RATE SECONDS CONNECTIONS\n", stderr);
+        if (argc < 6 || (argc > 6) != (strcmp(argv[2], "redirect") == 0)) {
+                (void)fputs("usage: open-load PORT create|miss|redirect RATE SECONDS CONNECTIONS"
+                            " [CODE...]\n",
+                            stderr);
                 return EXIT_FAILURE;
         }
         creates = strcmp(argv[2], "create") == 0;
+        codes = argv + 6;
+        n_codes = (size_t)argc - 6;
         first_code = (clock_monotonic_usec() / 1000) << 8 & 0xfffffff;
         address.sin_port = htons((uint16_t)argument(argv[1], 65535));
         address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
