@@ -255,7 +255,10 @@ class Lifecycle(unittest.TestCase):
                                     f"--set=Server.Listen=127.0.0.1:{port}", f"--set=Server.Listen=unix:{path}"],
                                    stderr=subprocess.DEVNULL)
         try:
-            harness.wait_for(lambda: os.path.exists(path), what="socket")
+            def listens():  # the file is there a moment before
+                with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+                    return sock.connect_ex(path) == 0
+            harness.wait_for(listens, what="socket")
 
             def ask(family, address):
                 with socket.socket(family, socket.SOCK_STREAM) as sock:
