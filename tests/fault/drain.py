@@ -104,7 +104,8 @@ class Drain(unittest.TestCase):
         self.server.create("other")
         start = time.monotonic()
         self.server.psql(f"\\copy events ({columns}) FROM '{path}'", "other")
-        return int(self.server.psql("SELECT count(*) FROM events", "other")) / (time.monotonic() - start)
+        seconds = time.monotonic() - start
+        return int(self.server.psql("SELECT count(*) FROM events", "other")) / seconds
 
     def test_spooled_while_the_server_was_down(self):
         calm = [self.tail() for _ in range(CALM)]

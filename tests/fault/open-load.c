@@ -98,6 +98,7 @@ static void ask(Connection *connection, uint64_t due_usec) {
         else
                 len = snprintf(request, sizeof request, "GET /Z%07jx HTTP/1.1\r\nHost: a\r\n\r\n",
                                (uintmax_t)(n_made + first_code));
+        CHECK(len > 0 && (size_t)len < sizeof request);
         connection->busy = true;
         connection->due_usec = due_usec;
         connection->len = 0;
