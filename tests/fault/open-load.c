@@ -9,12 +9,14 @@
  * usage: open-load PORT create|miss|redirect RATE SECONDS CONNECTIONS [CODE...]
  *
  * A miss asks for a code that no request had before, a redirect for the given ones in turn.
- * Prints one line of JSON; latencies in usec from the time when a request was due.
+ * Ends after SECONDS, or at SIGTERM. Prints one line of JSON; latencies in usec from the time when
+ * a request was due; hits are answers with "X-Cache: HIT".
  */
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -29,7 +31,7 @@
 #define DRAIN_USEC    (3 * USEC_PER_SEC) /* for what is under way at the end */
 #define ANSWER_SIZE   16384u
 #define REQUEST_SIZE  512u
-#define LATENCIES_MAX 8000000u
+#define LATENCIES_MAX 40000000u /* an hour at 10,000 a second, and some */
 
 typedef struct Connection {
         int fd;
@@ -48,11 +50,12 @@ static struct sockaddr_in address = {.sin_family = AF_INET};
 static bool creates;
 static char **codes; /* of redirects */
 static size_t n_codes;
+static volatile sig_atomic_t ended;
 static uint64_t first_code; /* of this run: those of another one are remembered */
 static int epoll_fd;
 static Connection *connections, **idle;
 static size_t n_connections, n_idle, n_busy;
-static uint64_t n_sent, n_unsent, n_broken, n_made, statuses[STATUSES];
+static uint64_t n_sent, n_unsent, n_broken, n_made, n_hits, statuses[STATUSES];
 static Sample taken, refused; /* 2xx, 3xx, 404; and the others */
 
 static void add(Sample *sample, uint64_t usec) {
@@ -161,6 +164,7 @@ static void receive(Connection *connection, bool again) {
                 return;
         now = clock_monotonic_usec();
         statuses[status]++;
+        n_hits += memmem(connection->answer, connection->len, "\r\nX-Cache: HIT\r", 15) != NULL;
         add(status < 400 || status == 404 ? &taken : &refused, now - connection->due_usec);
         if (memmem(connection->answer, connection->len, "\r\nConnection: close", 19))
                 reopen(connection);
@@ -178,6 +182,7 @@ static void wait_for_answers(uint64_t until_usec, bool again) {
                                 .tv_nsec = (long)(left % USEC_PER_SEC) * 1000};
         int n = epoll_pwait2(epoll_fd, events, EVENTS, &wait, NULL);
 
+        CHECK(n >= 0 || errno == EINTR);
         for (int i = 0; i < n; i++)
                 receive(events[i].data.ptr, again);
 }
@@ -202,9 +207,11 @@ static void print_sample(const char *name, Sample *sample) {
 static void print_result(double seconds) {
         const char *comma = "";
 
-        printf("{\"seconds\": %.3f, \"sent\": %ju, \"unsent\": %ju, \"broken\": %ju, \"statuses\": "
-               "{",
-               seconds, (uintmax_t)n_sent, (uintmax_t)n_unsent, (uintmax_t)n_broken);
+        printf("{\"seconds\": %.3f, \"sent\": %ju, \"unsent\": %ju, \"broken\": %ju, \"hits\": "
+               "%ju, "
+               "\"statuses\": {",
+               seconds, (uintmax_t)n_sent, (uintmax_t)n_unsent, (uintmax_t)n_broken,
+               (uintmax_t)n_hits);
         for (unsigned i = 0; i < STATUSES; i++)
                 if (statuses[i] > 0) {
                         printf("%s\"%u\": %ju", comma, i, (uintmax_t)statuses[i]);
@@ -221,7 +228,7 @@ static void run(uint64_t rate, uint64_t seconds) {
 
         while (rate == 0 && n_idle > 0)
                 ask(idle[--n_idle], start);
-        while ((now = clock_monotonic_usec()) < end) {
+        while ((now = clock_monotonic_usec()) < end && !ended) {
                 uint64_t due = rate > 0 ? start + n * USEC_PER_SEC / rate : end;
 
                 for (; rate > 0 && due <= now; due = start + ++n * USEC_PER_SEC / rate) {
@@ -232,9 +239,14 @@ static void run(uint64_t rate, uint64_t seconds) {
                 }
                 wait_for_answers(due, rate == 0);
         }
+        end = MIN(end, now);
         while (n_busy > 0 && clock_monotonic_usec() < end + DRAIN_USEC)
                 wait_for_answers(end + DRAIN_USEC, false);
         print_result((double)(end - start) / (double)USEC_PER_SEC);
+}
+
+static void on_signal(int number _unused_) {
+        ended = 1;
 }
 
 static uint64_t argument(const char *text, uint64_t max) {
@@ -254,6 +266,7 @@ int main(int argc, char **argv) {
                             stderr);
                 return EXIT_FAILURE;
         }
+        (void)signal(SIGTERM, on_signal);
         creates = strcmp(argv[2], "create") == 0;
         codes = argv + 6;
         n_codes = (size_t)argc - 6;
