@@ -2,9 +2,9 @@
 
 /*
  * Requests to 127.0.0.1 at a rate that does not depend on the answers (an open loop): who is slow
- * gets no fewer. A request takes a connection that is free; when none is, it counts as unsent. With
- * rate 0 each connection asks again as soon as it is answered (a closed loop), which finds the
- * peak.
+ * gets no fewer. A request takes the connection that has been free for longest, so that none is so
+ * long that the server closes it; when none is free, it counts as unsent. With rate 0 each
+ * connection asks again as soon as it is answered (a closed loop), which finds the peak.
  *
  * usage: open-load PORT create|miss|redirect RATE SECONDS CONNECTIONS [CODE...]
  *
@@ -53,8 +53,8 @@ static size_t n_codes;
 static volatile sig_atomic_t ended;
 static uint64_t first_code; /* of this run: those of another one are remembered */
 static int epoll_fd;
-static Connection *connections, **idle;
-static size_t n_connections, n_idle, n_busy;
+static Connection *connections, **idle; /* a ring */
+static size_t n_connections, first_idle, n_idle, n_busy;
 static uint64_t n_sent, n_unsent, n_broken, n_made, n_hits, statuses[STATUSES];
 static Sample taken, refused; /* 2xx, 3xx, 404; and the others */
 
@@ -117,7 +117,15 @@ static void set_idle(Connection *connection) {
         if (connection->busy)
                 n_busy--;
         connection->busy = false;
-        idle[n_idle++] = connection;
+        idle[(first_idle + n_idle++) % n_connections] = connection;
+}
+
+static Connection *take_idle(void) {
+        Connection *connection = idle[first_idle];
+
+        first_idle = (first_idle + 1) % n_connections;
+        n_idle--;
+        return connection;
 }
 
 /* The status when the answer is whole; 0: not yet. */
@@ -169,10 +177,8 @@ static void receive(Connection *connection, bool again) {
         if (memmem(connection->answer, connection->len, "\r\nConnection: close", 19))
                 reopen(connection);
         set_idle(connection);
-        if (again) {
-                n_idle--;
-                ask(connection, now);
-        }
+        if (again)
+                ask(take_idle(), now);
 }
 
 static void wait_for_answers(uint64_t until_usec, bool again) {
@@ -227,7 +233,7 @@ static void run(uint64_t rate, uint64_t seconds) {
         uint64_t start = clock_monotonic_usec(), end = start + seconds * USEC_PER_SEC, n = 0, now;
 
         while (rate == 0 && n_idle > 0)
-                ask(idle[--n_idle], start);
+                ask(take_idle(), start);
         while ((now = clock_monotonic_usec()) < end && !ended) {
                 uint64_t due = rate > 0 ? start + n * USEC_PER_SEC / rate : end;
 
@@ -235,7 +241,7 @@ static void run(uint64_t rate, uint64_t seconds) {
                         if (n_idle == 0)
                                 n_unsent++;
                         else
-                                ask(idle[--n_idle], due);
+                                ask(take_idle(), due);
                 }
                 wait_for_answers(due, rate == 0);
         }
