@@ -37,7 +37,7 @@ static bool begin(Neighbour *neighbour, HostPage *page, const HostSlotInfo *slot
                 return false;
         if (neighbour->backlog.n_wanted > 0)
                 return true;
-        host_neighbour_drained(page, neighbour->index, neighbour->claim);
+        (void)host_neighbour_drained(page, neighbour->index, neighbour->claim);
         return false;
 }
 
@@ -59,21 +59,32 @@ bool neighbour_find(Neighbour *neighbour, HostPage *page, const char *own) {
         return false;
 }
 
-int neighbour_step(Neighbour *neighbour, StreamShared *shared, StreamMove *ret) {
+void neighbour_look(Neighbour *neighbour, HostPage *page) {
         HostSlotInfo slots[HOST_SLOTS];
-        int r = STREAM_END;
+
+        if (neighbour->lock_fd < 0)
+                return;
+        host_page_slots(page, slots);
+        if (!still_dead(slots, neighbour))
+                neighbour_leave(neighbour);
+}
+
+int neighbour_step(Neighbour *neighbour, StreamShared *shared, StreamMove *ret) {
+        int r;
 
         *ret = (StreamMove){0};
-        host_page_slots(shared->page, slots);
-        if (!still_dead(slots, neighbour)) {
-                neighbour_leave(neighbour);
+        neighbour_look(neighbour, shared->page);
+        if (neighbour->lock_fd < 0)
                 return STREAM_END;
-        }
         r = backlog_step(&neighbour->backlog, shared, ret);
-        if (ret->n > 0)
-                host_neighbour_shipped(shared->page, neighbour->index, neighbour->claim, ret->n);
+        neighbour->n_shipped += ret->n;
+        if (neighbour->n_shipped > 0 &&
+            host_neighbour_shipped(shared->page, neighbour->index, neighbour->claim,
+                                   neighbour->n_shipped))
+                neighbour->n_shipped = 0;
+        /* When the table of slots is being changed, the next neighbour_find() sees to it. */
         if (r == STREAM_END)
-                host_neighbour_drained(shared->page, neighbour->index, neighbour->claim);
+                (void)host_neighbour_drained(shared->page, neighbour->index, neighbour->claim);
         if (r == STREAM_END || r < 0)
                 neighbour_leave(neighbour);
         return r;

@@ -14,6 +14,7 @@ typedef struct Neighbour {
         int directory_fd;
         int lock_fd; /* the shipper's lock of its folder; -1: there is none under way */
         Backlog backlog;
+        uint64_t n_shipped; /* that its slot was not told of yet */
 } Neighbour;
 
 #define NEIGHBOUR_NONE ((Neighbour){.directory_fd = -1, .lock_fd = -1})
@@ -23,4 +24,6 @@ bool neighbour_find(Neighbour *neighbour, HostPage *page, const char *own);
 /* STREAM_...; after STREAM_END (it has nothing left, or is back) and after an error there is none
  * under way. */
 int neighbour_step(Neighbour *neighbour, StreamShared *shared, StreamMove *ret) _must_check_;
+/* Leaves one that is back: before anything that may take long. */
+void neighbour_look(Neighbour *neighbour, HostPage *page);
 void neighbour_leave(Neighbour *neighbour);

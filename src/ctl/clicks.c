@@ -284,7 +284,7 @@ static int ship_dead(Ctl *ctl, AdoptResult *total) {
                         continue;
                 r = ship_folder(ctl, slots[i].directory, total);
                 if (r == EXIT_DONE)
-                        host_neighbour_drained(ctl->page, i, slots[i].claim);
+                        (void)host_neighbour_drained(ctl->page, i, slots[i].claim);
                 else
                         result = r;
         }

@@ -126,9 +126,10 @@ void host_page_sweep(HostPage *page);
 
 /* What a live process shipped from a dead neighbour's directory: n visits; or all there is, the
  * directory being empty. index: of host_page_slots(); claim: its info's. Does nothing when the slot
- * has a new owner, who counts what is left itself. May wait for another process' claim. */
-void host_neighbour_shipped(HostPage *page, unsigned index, uint64_t claim, uint64_t n);
-void host_neighbour_drained(HostPage *page, unsigned index, uint64_t claim);
+ * has a new owner, who counts what is left itself. Never waits for another process: false when one
+ * changes the table of slots just now; nothing was done then. */
+bool host_neighbour_shipped(HostPage *page, unsigned index, uint64_t claim, uint64_t n);
+bool host_neighbour_drained(HostPage *page, unsigned index, uint64_t claim);
 
 /* ret[HOST_SLOTS]. */
 void host_page_slots(HostPage *page, HostSlotInfo *ret);

@@ -391,16 +391,19 @@ void host_page_slots(HostPage *page, HostSlotInfo *ret) {
         host_unlock(&page->lock);
 }
 
-/* Adds n to the shipped visits of a slot that has the same owner still. */
-static void ship_for(HostPage *page, unsigned index, uint64_t claim, uint64_t n, bool all) {
+/* Adds n to the shipped visits of a slot that has the same owner still. The loop wants the page's
+ * lock too, so nothing is waited for under it. */
+static bool ship_for(HostPage *page, unsigned index, uint64_t claim, uint64_t n, bool all) {
         HostMap *map;
         PageSlot *s;
+        bool locked;
 
         CHECK(index < HOST_SLOTS);
         host_lock(&page->lock);
         map = page->map;
         s = &map->page->slots[index];
-        if (host_map_wait_lock(map, TABLE_LOCK_OFFSET) == 0) {
+        locked = host_map_try_lock(map, TABLE_LOCK_OFFSET) == 0;
+        if (locked) {
                 if (load_u64(&s->claim) == claim && !is_alive(page, map, index)) {
                         (void)__atomic_add_fetch(&s->shipped, n, __ATOMIC_SEQ_CST);
                         if (all)
@@ -409,12 +412,13 @@ static void ship_for(HostPage *page, unsigned index, uint64_t claim, uint64_t n,
                 host_map_unlock(map, TABLE_LOCK_OFFSET);
         }
         host_unlock(&page->lock);
+        return locked;
 }
 
-void host_neighbour_shipped(HostPage *page, unsigned index, uint64_t claim, uint64_t n) {
-        ship_for(page, index, claim, n, false);
+bool host_neighbour_shipped(HostPage *page, unsigned index, uint64_t claim, uint64_t n) {
+        return ship_for(page, index, claim, n, false);
 }
 
-void host_neighbour_drained(HostPage *page, unsigned index, uint64_t claim) {
-        ship_for(page, index, claim, 0, true);
+bool host_neighbour_drained(HostPage *page, unsigned index, uint64_t claim) {
+        return ship_for(page, index, claim, 0, true);
 }

@@ -87,12 +87,12 @@ static void test_neighbour_finishes_a_dead_writer(void **state) {
         first = host_page_mark(page, host_counter(SLICE("first")));
         host_page_sweep(page); /* once only */
         assert_true(host_page_fresh(page, host_counter(SLICE("first")), first));
-        host_neighbour_shipped(page, 0, info[0].claim, 5);
+        assert_true(host_neighbour_shipped(page, 0, info[0].claim, 5));
         host_page_sweep(page);
         host_page_slots(page, info);
         assert_true(info[0].used);
         assert_int_equal(info[0].shipped, 9);
-        host_neighbour_drained(page, 0, info[0].claim);
+        assert_true(host_neighbour_drained(page, 0, info[0].claim));
         host_page_sweep(page);
         host_page_slots(page, info);
         assert_false(info[0].used);
@@ -176,9 +176,9 @@ static void test_takeover_keeps_the_numbers(void **state) {
 
         /* A neighbour that was shipping for the dead one does not count for the new one. */
         assert_true(after[0].claim != before[0].claim);
-        host_neighbour_shipped(page, 0, before[0].claim, 6);
-        host_neighbour_shipped(page, 0, after[0].claim, 6); /* nor for who lives */
-        host_neighbour_drained(page, 0, before[0].claim);
+        assert_true(host_neighbour_shipped(page, 0, before[0].claim, 6));
+        assert_true(host_neighbour_shipped(page, 0, after[0].claim, 6)); /* nor for who lives */
+        assert_true(host_neighbour_drained(page, 0, before[0].claim));
         assert_int_equal(host_page_visits_pending(page, &noted), 11);
 }
 
@@ -364,6 +364,30 @@ static void test_sweep_does_not_wait(void **state) {
         assert_true(other->page->header.used == 0);
 }
 
+/* Nor does who ships a dead neighbour's visits: the loop needs the lock that it would wait under.
+ */
+static void test_neighbour_does_not_wait(void **state) {
+        Fixture *f = *state;
+        _cleanup_(host_page_free_p) HostPage *page = open_page(f);
+        _cleanup_(host_map_free_p) HostMap *other = NULL;
+        HostSlotInfo info[HOST_SLOTS];
+        Child child = child_start(f, commit_and_die);
+
+        assert_true(hear(child.from_child));
+        child_kill(&child);
+        host_page_slots(page, info);
+        assert_int_equal(host_map_open(f->path, true, &other), 0);
+        assert_int_equal(host_map_try_lock(other, offsetof(PageHeader, table_lock)), 0);
+        assert_false(host_neighbour_shipped(page, 0, info[0].claim, 5));
+        assert_false(host_neighbour_drained(page, 0, info[0].claim));
+        host_map_unlock(other, offsetof(PageHeader, table_lock));
+        host_page_slots(page, info);
+        assert_int_equal(info[0].shipped, 4);
+        assert_true(host_neighbour_shipped(page, 0, info[0].claim, 5));
+        host_page_slots(page, info);
+        assert_int_equal(info[0].shipped, 9);
+}
+
 /* A process that died while it wrote its name. */
 static void test_torn_identity(void **state) {
         Fixture *f = *state;
@@ -475,6 +499,7 @@ int main(void) {
                 TEST_IN_FOLDER(test_bracket_of_many),
                 TEST_IN_FOLDER(test_dead_writer_of_many),
                 TEST_IN_FOLDER(test_sweep_does_not_wait),
+                TEST_IN_FOLDER(test_neighbour_does_not_wait),
                 TEST_IN_FOLDER(test_torn_identity),
                 TEST_IN_FOLDER(test_bracket_across_pages),
                 TEST_IN_FOLDER(test_dead_writer_in_an_older_page),
