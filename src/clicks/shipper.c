@@ -18,10 +18,7 @@
 #include <unistd.h>
 
 #include "basic/clock.h"
-#include "clicks/neighbour.h"
-#include "clicks/shipper.h"
-#include "clicks/tidy.h"
-#include "clicks/trouble.h"
+#include "clicks/shipper_internal.h"
 #include "host/futex.h"
 
 #define GATHER_USEC    (20 * USEC_PER_MSEC)
@@ -29,45 +26,7 @@
 #define BUSY_USEC      (2 * USEC_PER_MSEC)
 #define RETRY_USEC     (100 * USEC_PER_MSEC) /* the store is away; doubles up to RETRY_MAX_USEC */
 #define RETRY_MAX_USEC USEC_PER_SEC
-#define CHORES_USEC    USEC_PER_SEC
-#define SWEEP_CHORES   10u /* each so many chores */
 #define STOP_USEC      USEC_PER_SEC
-
-struct Shipper {
-        /* Constant. */
-        char *directory;
-        BacklogKeep keep;
-        HostPage *page; /* or NULL */
-        HostSlot *slot; /* or NULL */
-        Spool *spool;   /* or NULL */
-        bool adopt_neighbours;
-        Tidy tidy; /* the thread's */
-        uint64_t chores_every_usec;
-        int directory_fd;
-        int owner_fd; /* the owner's lock; -1: the spool has it */
-
-        /* The thread's. */
-        StreamShared shared;
-        int lock_fd; /* the shipper's lock; -1: not had yet */
-        Backlog backlog;
-        bool listed;
-        uint64_t owed; /* of the backlog, counted as appended in the slot and not as shipped */
-        uint64_t backlog_usec; /* CLOCK_REALTIME of its oldest segment's last write */
-        Stream live;
-        uint64_t live_counted; /* numbers of the own spool below it are counted as shipped */
-        Neighbour neighbour;
-        uint64_t chores_usec; /* when they are due, CLOCK_MONOTONIC */
-        uint64_t n_chores;
-        uint64_t retry_usec;
-        bool moved; /* something was shipped since the segments were marked */
-
-        uint32_t wake; /* futex word without a slot: 1 when it is to stop */
-        Trouble trouble;
-        atomic_bool stop;
-        atomic_bool stopped;
-        _Atomic uint64_t alive_usec;
-        _Atomic uint64_t n_shipped, n_bad, n_damaged, n_owed, position, oldest_usec;
-};
 
 /* ---- counting ---- */
 
@@ -102,22 +61,6 @@ static void count_backlog(Shipper *shipper, uint64_t n) {
         count_slot(shipper, n);
 }
 
-static void count_move(Shipper *shipper, const StreamMove *move) {
-        atomic_fetch_add(&shipper->n_shipped, move->rows);
-        atomic_fetch_add(&shipper->n_bad, move->bad);
-        atomic_fetch_add(&shipper->n_damaged, move->damaged);
-        if (move->n > 0)
-                shipper->moved = true;
-        /* The store was restored from a backup, under connections perhaps, so nobody else was told:
-         * what is kept is looked through again, and what is cached was read from another history.
-         */
-        if (move->backwards) {
-                shipper->listed = false;
-                if (shipper->page)
-                        host_page_touch_all(shipper->page);
-        }
-}
-
 static void publish(Shipper *shipper) {
         uint64_t oldest = shipper->backlog.open ? shipper->backlog.stream.oldest_usec : 0;
 
@@ -143,20 +86,16 @@ static int take_lock(Shipper *shipper) {
         return 0;
 }
 
-static int list_backlog(Shipper *shipper, bool all) {
-        int r;
-
-        r = backlog_list(&shipper->backlog, shipper->directory_fd, shipper->keep.live, all);
-        shipper->listed = r == 0;
-        return r;
-}
-
 static int step_backlog(Shipper *shipper, StreamMove *move) {
+        Backlog *backlog = &shipper->backlog;
+        size_t at = backlog->at;
         int r;
 
-        r = backlog_step(&shipper->backlog, &shipper->shared, move);
+        r = backlog_step(backlog, &shipper->shared, move);
+        if (backlog->at > at)
+                ended_note(&shipper->ended, backlog->ids[at], backlog->stream.position);
         count_backlog(shipper, move->n);
-        if (shipper->backlog.at >= shipper->backlog.n_urgent && shipper->owed > 0) {
+        if (backlog->at >= backlog->n_urgent && shipper->owed > 0) {
                 count_slot(shipper, shipper->owed);
                 shipper->owed = 0;
         }
@@ -174,23 +113,34 @@ static int step_live(Shipper *shipper, StreamMove *move) {
 }
 
 /* Of the own folder. STREAM_..., or negative. */
+static int step_own(Shipper *shipper, StreamMove *move) {
+        int r;
+
+        r = take_lock(shipper);
+        if (r == -EADDRINUSE) {
+                /* A neighbour ships what is old here, and stops before its next transaction, unless
+                 * it is frozen. It has not listed the own spool, which need not wait for that. */
+                r = step_live(shipper, move);
+                return r == STREAM_END ? STREAM_BUSY : r;
+        }
+        if (r < 0)
+                return r;
+        if (!shipper->listed) {
+                /* At the start what is marked as shipped waits for the chores. */
+                r = shipper_list_backlog(shipper, shipper->n_chores > 0);
+                if (r < 0)
+                        return r;
+        }
+        r = step_backlog(shipper, move);
+        return r == STREAM_END ? step_live(shipper, move) : r;
+}
+
 static int step(Shipper *shipper) {
         StreamMove move = {0};
         int r;
 
-        r = take_lock(shipper);
-        if (r < 0)
-                return r == -EADDRINUSE ? STREAM_BUSY : r; /* a neighbour is about to give it up */
-        if (!shipper->listed) {
-                /* At the start what is marked as shipped waits for the chores. */
-                r = list_backlog(shipper, shipper->n_chores > 0);
-                if (r < 0)
-                        return r;
-        }
-        r = step_backlog(shipper, &move);
-        if (r == STREAM_END)
-                r = step_live(shipper, &move);
-        count_move(shipper, &move);
+        r = step_own(shipper, &move);
+        shipper_count_move(shipper, &move);
         if (r == -ENOTRECOVERABLE)
                 atomic_store(&shipper->stopped, true);
         return r;
@@ -203,50 +153,8 @@ static int step_neighbour(Shipper *shipper) {
         if (shipper->neighbour.lock_fd < 0)
                 return STREAM_END;
         r = neighbour_step(&shipper->neighbour, &shipper->shared, &move);
-        count_move(shipper, &move);
+        shipper_count_move(shipper, &move);
         return r;
-}
-
-/* ---- chores ---- */
-
-static int mark_live(Shipper *shipper) {
-        if (!shipper->spool)
-                return 0;
-        return backlog_mark(shipper->directory_fd, shipper->live.id, shipper->live.position, false);
-}
-
-static int sweep(Shipper *shipper) {
-        return backlog_sweep(shipper->directory_fd, &shipper->keep, &shipper->shared);
-}
-
-/* Spools that came into the folder otherwise, or whose marks were taken back. */
-static void look_for_more(Shipper *shipper) {
-        if (list_backlog(shipper, false) == 0)
-                shipper->backlog.n = shipper->backlog.n_urgent;
-}
-
-/* What fails here is done the next time. */
-static void chores(Shipper *shipper) {
-        Backlog *backlog = &shipper->backlog;
-        uint64_t now = clock_monotonic_usec();
-
-        if (now < shipper->chores_usec || shipper->lock_fd < 0)
-                return;
-        shipper->chores_usec = now + shipper->chores_every_usec;
-        shipper->n_chores++;
-        atomic_store(&shipper->shared.in_store, true);
-        tidy_run(&shipper->tidy, shipper->shared.session, now);
-        atomic_store(&shipper->shared.in_store, false);
-        if (shipper->moved)
-                shipper->moved = mark_live(shipper) < 0;
-        if (shipper->n_chores % SWEEP_CHORES == 0 && shipper->retry_usec == 0)
-                (void)sweep(shipper);
-        if (backlog->at == backlog->n_wanted && backlog->n_wanted < backlog->n)
-                backlog->n_wanted++;
-        else if (backlog->at == backlog->n && shipper->n_chores % SWEEP_CHORES == 0)
-                look_for_more(shipper);
-        if (shipper->adopt_neighbours && shipper->page && shipper->neighbour.lock_fd < 0)
-                (void)neighbour_find(&shipper->neighbour, shipper->page, shipper->directory);
 }
 
 /* ---- sleeping ---- */
@@ -286,7 +194,8 @@ static bool is_much(const Shipper *shipper) {
 static void turn(Shipper *shipper) {
         int r;
 
-        chores(shipper);
+        shipper_chores(shipper);
+        neighbour_look(&shipper->neighbour, shipper->page);
         shipper->shared.asked_store = false;
         r = step(shipper);
         trouble_note(&shipper->trouble, r, &shipper->shared, shipper->directory);
@@ -357,7 +266,8 @@ int shipper_new(const ShipperOptions *options, Store *store, const StoreHooks *h
                         .keep_events_usec = options->keep_events_usec,
                         .keep_audit_usec = options->keep_audit_usec,
         };
-        shipper->chores_every_usec = options->chores_usec > 0 ? options->chores_usec : CHORES_USEC;
+        shipper->chores_every_usec =
+                        options->chores_usec > 0 ? options->chores_usec : SHIPPER_CHORES_USEC;
         shipper->page = shipper->shared.page = page;
         shipper->slot = slot;
         shipper->spool = spool;
@@ -397,6 +307,7 @@ Shipper *shipper_free(Shipper *shipper) {
                 return NULL;
         neighbour_leave(&shipper->neighbour);
         backlog_done(&shipper->backlog);
+        ended_done(&shipper->ended);
         stream_done(&shipper->live);
         (void)store_session_free(shipper->shared.session);
         close_fd(shipper->lock_fd);
@@ -414,7 +325,7 @@ void shipper_run(Shipper *shipper) {
         while (!atomic_load(&shipper->stop)) {
                 if (atomic_load(&shipper->stopped)) {
                         publish(shipper);
-                        wait_usec(shipper, CHORES_USEC);
+                        wait_usec(shipper, SHIPPER_CHORES_USEC);
                 } else {
                         turn(shipper);
                 }
@@ -429,7 +340,7 @@ void shipper_run(Shipper *shipper) {
                 r = step(shipper);
                 publish(shipper);
         }
-        (void)mark_live(shipper);
+        (void)shipper_mark_live(shipper);
 }
 
 void shipper_stop(Shipper *shipper) {
@@ -455,8 +366,8 @@ int shipper_drain(Shipper *shipper) {
                  (r == STREAM_END && shipper->backlog.at < shipper->backlog.n));
         if (r < 0)
                 return r;
-        r = mark_live(shipper);
-        return r < 0 ? r : sweep(shipper);
+        r = shipper_mark_live(shipper);
+        return r < 0 ? r : shipper_sweep(shipper);
 }
 
 void shipper_stats(const Shipper *shipper, ShipperStats *ret) {

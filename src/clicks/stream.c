@@ -98,18 +98,18 @@ static uint64_t step_deadline(const StreamShared *shared) {
         return shared->end_usec > 0 ? MIN(deadline, shared->end_usec) : deadline;
 }
 
-static int ask_position(Stream *stream, StreamShared *shared) {
+int stream_ask_position(const uint8_t id[SPOOL_ID_SIZE], StreamShared *shared, uint64_t *ret) {
         StoreOffset offset;
         int r;
 
         store_session_deadline(shared->session, step_deadline(shared));
         atomic_store(&shared->in_store, true);
-        r = store_offset_get(shared->session, stream->id, &offset);
+        r = store_offset_get(shared->session, id, &offset);
         atomic_store(&shared->in_store, false);
         shared->asked_store = true;
         if (r < 0)
                 return r;
-        stream->position = r == STORE_NOT_FOUND ? FIRST_SEQ : offset.next_seq;
+        *ret = r == STORE_NOT_FOUND ? FIRST_SEQ : offset.next_seq;
         return 0;
 }
 
@@ -206,7 +206,7 @@ static int prepare(Stream *stream, StreamShared *shared) {
         int r;
 
         if (stream->position == 0) {
-                r = ask_position(stream, shared);
+                r = stream_ask_position(stream->id, shared, &stream->position);
                 if (r < 0)
                         return r;
         }
@@ -259,6 +259,19 @@ static StoreBatch next_batch(const Stream *stream) {
         if (stream->gap.kind == READER_SHED)
                 return (StoreBatch){.shed = stream->gap.n};
         return (StoreBatch){.damaged = stream->gap.n};
+}
+
+int stream_look_back(Stream *stream, StreamShared *shared, StreamMove *ret) {
+        uint64_t position;
+        int r;
+
+        *ret = (StreamMove){0};
+        r = stream_ask_position(stream->id, shared, &position);
+        if (r < 0 || position >= stream->position)
+                return r;
+        ret->backwards = true;
+        rewind_to(stream, position);
+        return 0;
 }
 
 int stream_step(Stream *stream, StreamShared *shared, StreamMove *ret) {

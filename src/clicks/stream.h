@@ -58,6 +58,14 @@ void stream_init(Stream *stream, int directory_fd, const uint8_t id[SPOOL_ID_SIZ
                  const Spool *live);
 void stream_done(Stream *stream);
 
+/* The next number that the store wants of a spool. */
+int stream_ask_position(const uint8_t id[SPOOL_ID_SIZE], StreamShared *shared,
+                        uint64_t *ret) _must_check_;
+
+/* Asks how far the store is, of a stream that has nothing to ship and so would not hear. When that
+ * is less than it said, ret->backwards is set, and the next step begins there. */
+int stream_look_back(Stream *stream, StreamShared *shared, StreamMove *ret) _must_check_;
+
 /* One transaction at most. STREAM_..., the store's or the folder's negative result (then what is
  * not known to be done stays, and the next step tries it again), or -ENOTRECOVERABLE: too many rows
  * refused in a row. */

@@ -263,14 +263,15 @@ class Restored(Base):
         self.server.run(postgres.program("pg_restore"), "-h", self.server.folder, "-p", str(self.server.port), "-U",
                         "postgres", "-d", pgfaults.NAME, path)
         self.is_back()
-        third = self.load().start()
-        harness.wait_for(lambda: third.n_answered > 200, 30, "traffic")
-        third.stop()
 
         def whole():
             audit = pgfaults.Audit(self.service)
             return not audit.lost(second.answered())
+        # No visit comes whose position would tell.
         harness.wait_for(whole, 60, "the gap to be shipped again", pause=0.5)
+        third = self.load().start()
+        harness.wait_for(lambda: third.n_answered > 200, 30, "traffic")
+        third.stop()
         self.check([first, second, third], "restored from a backup")
 
     def test_into_the_database_that_is_used(self):

@@ -150,6 +150,71 @@ static void test_backlog_is_guessed(void **state) {
         (void)spool_free(spool);
 }
 
+/* The store was restored from a backup, and no visit comes that would make the shipper notice. */
+static void test_restored_while_idle(void **state) {
+        const World *world = *state;
+        ShipperOptions options = ship_options(world);
+        Spool *spool = spool_begin(world);
+        Shipper *shipper;
+        pthread_t thread;
+
+        options.chores_usec = 5000;
+        visits(spool, 300);
+        (void)spool_free(spool);
+        spool = spool_begin(world);
+        shipper = shipper_start(world, &options, spool);
+        thread = thread_begin(shipper);
+        wait_for(count_rows(world) == 300);
+        if (use_sqlite) {
+                const char *restore = "UPDATE totals SET redirects = 0, events = events -"
+                                      " (SELECT count(*) FROM events WHERE spool IS NOT NULL);"
+                                      "DELETE FROM events WHERE spool IS NOT NULL;"
+                                      "UPDATE spools SET next_seq = first_seq, rows = 0;"
+                                      "UPDATE url_totals SET redirects = 0;";
+
+                /* Nothing of the own spool was shipped yet: an older one tells. */
+                execute(world, restore);
+                wait_for(count_rows(world) == 300);
+                visits(spool, 100);
+                wait_for(count_rows(world) == 400);
+                execute(world, restore);
+                wait_for(count_rows(world) == 400);
+                execute(world, restore);
+                execute(world, "DELETE FROM spools;");
+                wait_for(count_rows(world) == 400);
+                wait_for(slot_pending(world) == 0);
+        }
+        thread_end(shipper, thread);
+        check(world->session, use_sqlite ? 400 : 300, 0, 0, 0);
+        (void)spool_free(spool);
+}
+
+/* Who ships the folder's old spools is frozen: the own one does not wait for it. */
+static void test_neighbour_keeps_the_lock(void **state) {
+        const World *world = *state;
+        const ShipperOptions options = ship_options(world);
+        Spool *spool = spool_begin(world);
+        Shipper *shipper;
+        pthread_t thread;
+        int lock_fd;
+
+        visits(spool, 300);
+        (void)spool_free(spool);
+        lock_fd = segment_folder_lock(world->folder.fd, SEGMENT_LOCK_SHIPPER);
+        assert_true(lock_fd >= 0);
+        spool = spool_begin(world);
+        shipper = shipper_start(world, &options, spool);
+        thread = thread_begin(shipper);
+        visits(spool, 100);
+        wait_for(count_rows(world) == 100);
+        (void)close(lock_fd);
+        wait_for(count_rows(world) == 400);
+        wait_for(slot_pending(world) == 0);
+        thread_end(shipper, thread);
+        check(world->session, 400, 0, 0, 0);
+        (void)spool_free(spool);
+}
+
 static size_t count_audit(const World *world) {
         Audit *rows = NULL;
         Arena arena;
@@ -439,6 +504,8 @@ int main(void) {
                         T(test_ships_at_once),
                         T(test_stops_without_a_slot),
                         T(test_chores),
+                        T(test_restored_while_idle),
+                        T(test_neighbour_keeps_the_lock),
                         T(test_backlog_is_guessed),
                         T(test_audit_is_tidied),
                         T(test_keys_are_tidied),
