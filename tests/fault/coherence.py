@@ -107,7 +107,7 @@ class Visitor(Worker):
         link = random.choice(recent) if recent and random.random() < 0.5 else random.choice(self.world.links)
         known = link.due(self.host, time.monotonic())
         answer = self.request(self.instance, "GET", link.path)
-        if answer.status == 404:
+        if answer.status == 404 and link.version == DELETED:
             seen = DELETED
         elif answer.status == 302:
             seen = int(answer.headers["Location"].rsplit("v", 1)[1])

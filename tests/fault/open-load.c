@@ -10,7 +10,8 @@
  *
  * A miss asks for a code that no request had before, a redirect for the given ones in turn.
  * Ends after SECONDS, or at SIGTERM. Prints one line of JSON; latencies in usec from the time when
- * a request was due; hits are answers with "X-Cache: HIT".
+ * a request was due, windows are the p99 of the taken ones in each 5 s; hits are answers with
+ * "X-Cache: HIT".
  */
 
 #include <arpa/inet.h>
@@ -31,6 +32,8 @@
 #define DRAIN_USEC    (3 * USEC_PER_SEC) /* for what is under way at the end */
 #define ANSWER_SIZE   16384u
 #define REQUEST_SIZE  512u
+#define WINDOW_USEC   (5 * USEC_PER_SEC)
+#define WINDOWS_MAX   1000u
 #define LATENCIES_MAX 40000000u /* an hour at 10,000 a second, and some */
 
 typedef struct Connection {
@@ -56,7 +59,9 @@ static int epoll_fd;
 static Connection *connections, **idle; /* a ring */
 static size_t n_connections, first_idle, n_idle, n_busy;
 static uint64_t n_sent, n_unsent, n_broken, n_made, n_hits, statuses[STATUSES];
-static Sample taken, refused; /* 2xx, 3xx, 404; and the others */
+static Sample taken, refused;                      /* 2xx, 3xx, 404; and the others */
+static size_t windows[WINDOWS_MAX + 1], n_windows; /* where each begins in the taken ones */
+static uint64_t window_ends_usec;
 
 static void add(Sample *sample, uint64_t usec) {
         if (sample->n < LATENCIES_MAX)
@@ -193,10 +198,37 @@ static void wait_for_answers(uint64_t until_usec, bool again) {
                 receive(events[i].data.ptr, again);
 }
 
+static void begin_windows(uint64_t now) {
+        for (; now >= window_ends_usec && n_windows < WINDOWS_MAX; window_ends_usec += WINDOW_USEC)
+                windows[n_windows++] = taken.n;
+}
+
 static int by_value(const void *a, const void *b) {
         uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
 
         return x < y ? -1 : x > y;
+}
+
+static uint32_t percentile(const Sample *sample, unsigned share) {
+        return sample->usec[MIN(sample->n * share / 100, sample->n - 1)];
+}
+
+/* Before all of them are sorted. */
+static void print_windows(void) {
+        const char *comma = "";
+
+        printf(", \"windows\": [");
+        windows[n_windows] = taken.n;
+        for (size_t i = 0; i < n_windows; i++) {
+                Sample window = {taken.usec + windows[i], windows[i + 1] - windows[i]};
+
+                if (window.n == 0)
+                        continue;
+                qsort(window.usec, window.n, sizeof *window.usec, by_value);
+                printf("%s%u", comma, percentile(&window, 99));
+                comma = ", ";
+        }
+        printf("]");
 }
 
 static void print_sample(const char *name, Sample *sample) {
@@ -205,8 +237,7 @@ static void print_sample(const char *name, Sample *sample) {
         qsort(sample->usec, sample->n, sizeof *sample->usec, by_value);
         printf(", \"%s\": {\"n\": %zu", name, sample->n);
         for (size_t i = 0; i < ELEMENTSOF(shares) && sample->n > 0; i++)
-                printf(", \"p%u\": %u", shares[i],
-                       sample->usec[MIN(sample->n * shares[i] / 100, sample->n - 1)]);
+                printf(", \"p%u\": %u", shares[i], percentile(sample, shares[i]));
         printf("}");
 }
 
@@ -224,6 +255,7 @@ static void print_result(double seconds) {
                         comma = ", ";
                 }
         printf("}");
+        print_windows();
         print_sample("taken", &taken);
         print_sample("refused", &refused);
         printf("}\n");
@@ -232,10 +264,13 @@ static void print_result(double seconds) {
 static void run(uint64_t rate, uint64_t seconds) {
         uint64_t start = clock_monotonic_usec(), end = start + seconds * USEC_PER_SEC, n = 0, now;
 
+        window_ends_usec = start;
         while (rate == 0 && n_idle > 0)
                 ask(take_idle(), start);
         while ((now = clock_monotonic_usec()) < end && !ended) {
                 uint64_t due = rate > 0 ? start + n * USEC_PER_SEC / rate : end;
+
+                begin_windows(now);
 
                 for (; rate > 0 && due <= now; due = start + ++n * USEC_PER_SEC / rate) {
                         if (n_idle == 0)
