@@ -65,6 +65,7 @@ class Bench:
         os.chmod(self.folder, 0o755)
         self.rows = []
         self.n = 0
+        self.columns, self.counts = {}, {}  # of each table that was imported
         self.server = postgres.Postgres(sync=True, settings=SETTINGS)
 
     def row(self, name, value, bar, note="", least=False):
@@ -164,30 +165,54 @@ class Bench:
                                   f"{statistics.median(b for _, b in pairs):.0f}/s, p99 {statistics.median(tails):.1f} ms")
 
     def imports(self):
-        """shortenerctl import beside psql's \\copy of the same rows into the same indexed tables."""
+        """shortenerctl import beside psql's \\copy of the same rows into the same indexed tables, each first in turn."""
         path, _ = self.links(self.options.rows, "million.csv")
-        ours, theirs = self.database(), self.database()
-        with self.service(ours) as service:
+        pairs = [(self.import_ours(path), self.import_theirs())]
+        for n in range(1, self.options.rounds):
+            if n % 2:
+                shell = self.import_theirs()
+                pairs.append((self.import_ours(path), shell))
+            else:
+                pairs.append((self.import_ours(path), self.import_theirs()))
+        used, shell = (statistics.median(times) for times in zip(*pairs))
+        self.row(f"import of {self.options.rows} links, time / psql \\copy", statistics.median(a / b for a, b in pairs), 1.5,
+                 note=f"{used:.1f} s, psql {shell:.1f} s, {self.options.rows / used:.0f} rows/s, {len(pairs)} rounds: "
+                      + ", ".join(f"{a / b:.2f}" for a, b in pairs))
+
+    def import_ours(self, path):
+        """Seconds. What it put into the tables is kept for import_theirs()."""
+        database = self.database()
+        with self.service(database) as service:
             start = time.monotonic()
             service.ctl("import", path, timeout=3600)
             used = time.monotonic() - start
-        columns = {}
+        self.columns = {}
         for table in ("urls", "events"):
-            columns[table] = self.server.psql(f"SELECT string_agg(column_name, ',' ORDER BY ordinal_position) FROM "
-                                              f"information_schema.columns WHERE table_name = '{table}'", ours)
-            self.server.psql(f"COPY (SELECT {columns[table]} FROM {table} ORDER BY id) TO PROGRAM "
-                             f"'cat > {self.server.folder}/{table}.copy'", ours)
+            self.columns[table] = self.server.psql("SELECT string_agg(column_name, ',' ORDER BY ordinal_position) FROM "
+                                                   f"information_schema.columns WHERE table_name = '{table}'", database)
+            self.server.psql(f"COPY (SELECT {self.columns[table]} FROM {table} ORDER BY id) TO PROGRAM "
+                             f"'cat > {self.server.folder}/{table}.copy'", database)
+        self.counts = self.count_imported(database)
+        assert self.counts["urls"] == self.options.rows, self.counts
+        return used
+
+    def import_theirs(self):
+        database = self.database()
         start = time.monotonic()
         self.server.psql("BEGIN;\n" + "".join(
-            f"\\copy {table} ({columns[table]}) FROM '{self.server.folder}/{table}.copy'\n" for table in columns) +
-            "COMMIT;", theirs)
-        shell = time.monotonic() - start
-        n = int(self.server.psql("SELECT count(*) FROM urls", ours))
-        assert n == self.options.rows, n
-        assert self.server.psql("SELECT count(*) FROM events", ours) == self.server.psql("SELECT count(*) FROM events",
-                                                                                        theirs)
-        self.row(f"import of {self.options.rows} links, time / psql \\copy", used / shell, 1.5,
-                 note=f"{used:.1f} s, psql {shell:.1f} s, {n / used:.0f} rows/s")
+            f"\\copy {table} ({columns}) FROM '{self.server.folder}/{table}.copy'\n"
+            for table, columns in self.columns.items()) + "COMMIT;", database)
+        used = time.monotonic() - start
+        counts = self.count_imported(database)
+        assert counts == self.counts, counts
+        return used
+
+    def count_imported(self, database):
+        """And then it is dropped."""
+        counts = {table: int(self.server.psql(f"SELECT count(*) FROM {table}", database)) for table in self.columns}
+        self.server.psql(f"DROP DATABASE {database}", "postgres")
+        self.server.psql("CHECKPOINT", "postgres")
+        return counts
 
     def flat(self):
         """GET /urls/ID/stats and /events?page=1 with ten thousand visits and with --visits: two databases,
@@ -212,12 +237,15 @@ class Bench:
         database = f"bench{self.n}"
         instance = service.start()
         link = instance.create()
+        hours = min(n // 1000, 8760)  # of a year: the many visits have many rows there
         self.server.psql(
             "INSERT INTO events (url_id, type, timestamp, day, details) SELECT "
             f"{link['id']}, 1, extract(epoch FROM now())::bigint, (now() AT TIME ZONE 'UTC')::date, "
             f"'{{\"ip\":\"192.0.2.1\",\"user_agent\":\"\"}}' FROM generate_series(1, {n});"
             f"INSERT INTO url_totals (url_id, redirects) VALUES ({link['id']}, {n}) ON CONFLICT (url_id)"
             f" DO UPDATE SET redirects = {n};"
+            f"INSERT INTO url_hours (url_id, hour, redirects) SELECT {link['id']}, hour, {n} / {hours} FROM"
+            f" generate_series(1, {hours}) AS hour;"
             f"UPDATE totals SET events = {n + 1}, redirects = {n} WHERE slot = 0", database)
         self.server.psql("VACUUM ANALYZE events", database)
         connection = instance.connect()
