@@ -65,27 +65,31 @@ static Slice without_port(Slice s) {
 }
 
 /* From the right: the first address that is not one of our proxies; the left-most when all are,
- * and then false: go on with what is left of this list. What is no address was not written by one
- * of them: it ends the walk. *ret_address is untouched when there is none. */
+ * and then false: go on with the list before. What is no address ends the walk, and leaves nothing
+ * in *ret_address: the proxy that wrote it could not name whom it speaks for, and that is not the
+ * proxy. */
 static bool rightmost_untrusted(const HttpServer *server, Slice list, Slice *ret_address) {
-        while (list.len > 0) {
+        for (;;) {
                 size_t at = list.len;
                 unsigned char bytes[16];
-                Slice element;
 
                 while (at > 0 && list.data[at - 1] != ',')
                         at--;
-                element = without_port(slice_trim(slice_from(list, at)));
-                if (address_parse(element, bytes) < 0)
+                *ret_address = without_port(slice_trim(slice_from(list, at)));
+                if (address_parse(*ret_address, bytes) < 0) {
+                        *ret_address = SLICE("");
                         return true;
-                *ret_address = element;
-                if (!trusted(server, element))
+                }
+                if (!trusted(server, *ret_address))
                         return true;
-                list.len = at > 0 ? at - 1 : 0;
+                if (at == 0)
+                        return false;
+                list.len = at - 1;
         }
-        return false;
 }
 
+/* Who sends no such field speaks for itself: a health check of the proxy's own, or a program of
+ * this host that comes without one. */
 Slice http_conn_remote(const HttpConn *conn, const HttpHead *head, const char *base) {
         Slice forwarded = SLICE(""), rest = slice_make(base, head->head_len), list;
 
@@ -100,10 +104,8 @@ Slice http_conn_remote(const HttpConn *conn, const HttpHead *head, const char *b
                 while (take_forwarded(&rest, &list))
                         if (rightmost_untrusted(conn->server, list, &forwarded))
                                 break;
-        if (forwarded.len == 0 && conn->local)
-                return SLICE("unknown"); /* somebody whom it cannot name: not this host */
         if (forwarded.len == 0)
-                return slice_make(conn->remote, conn->remote_len);
+                return SLICE("unknown"); /* neither the proxy nor this host */
         return slice_make(forwarded.data, MIN(forwarded.len, (size_t)ADDRESS_TEXT_SIZE));
 }
 

@@ -330,20 +330,40 @@ class Access(unittest.TestCase):
         self.assertEqual(self.one.get("/health", headers=outside).status, 200)
         self.assertIn(b"http_requests_total", self.send("reader", "GET", "/metrics", headers=outside).body)
 
-    def test_who_is_named_by_no_address_is_not_this_host(self):
-        """Behind a Unix socket: a proxy that listens on one, too, calls its clients unix:."""
-        path = os.path.join(self.service.folder, "socket")
-        one = self.service.start("2", options=["API.Access=token", "Limits.Misses=10/1d:2"], path=path)
+    # What stands in X-Forwarded-For, field by field, of proxies that cannot name their client: one that
+    # listens on a Unix socket calls it unix:, others unknown or _hidden (RFC 7239, 6.3), or leave it out.
+    NAMELESS = (["unix:"], ["127.0.0.1, unix:"], ["198.51.100.7, unix:"], ["unix:, 127.0.0.1"], ["127.0.0.1", "unknown"],
+                ["_hidden"], ["127.0.0.1,"], [", 127.0.0.1"], ["::1, name"], [""], ["127.0.0.1", ""], ["unix:", "127.0.0.1"])
+
+    def check_nameless(self, ask):
+        """ask(path, fields): the answer's status."""
         first = {"/metrics": 401, "/ready": 401, "/nosuch1": 404, "/nosuch2": 404, "/nosuch3": 429}
-        for names in (["unix:"], ["127.0.0.1, unix:"], ["127.0.0.1", "unknown"], ["127.0.0.1,"], ["::1, name"], [""]):
+        for names in self.NAMELESS:
             fields = "".join(f"X-Forwarded-For: {name}\r\n" for name in names)
             for target, status in first.items():
-                with socket.socket(socket.AF_UNIX) as sock:
-                    sock.connect(path)
-                    sock.sendall(f"GET {target} HTTP/1.1\r\nHost: a\r\n{fields}Connection: close\r\n\r\n".encode())
-                    self.assertEqual(int(sock.recv(65536).split()[1]), status, (names, target))
+                self.assertEqual(ask(target, fields), status, (names, target))
             first.update({"/nosuch1": 429, "/nosuch2": 429})  # they are one client
-        self.assertEqual(one.get("/nosuch").status, 404)
+        # A health check of the proxy's own, or Prometheus without one, names nobody and is this host.
+        self.assertEqual([ask(target, "") for target in ("/metrics", "/ready", "/nosuch")], [200, 200, 404])
+
+    def test_who_is_named_by_no_address_is_not_this_host(self):
+        path = os.path.join(self.service.folder, "socket")
+        self.service.start("2", options=["API.Access=token", "Limits.Misses=10/1d:2", "Server.TrustedProxy=127.0.0.1"],
+                           path=path)
+
+        def ask(target, fields):
+            with socket.socket(socket.AF_UNIX) as sock:
+                sock.connect(path)
+                sock.sendall(f"GET {target} HTTP/1.1\r\nHost: a\r\n{fields}Connection: close\r\n\r\n".encode())
+                return int(sock.recv(65536).split()[1])
+        self.check_nameless(ask)
+
+    def test_who_is_named_by_no_address_over_tcp_is_not_this_host(self):
+        service = harness.Service()  # a host page of its own: the limits are shared by it
+        self.addCleanup(service.close)
+        one = service.start(options=["API.Access=token", "Limits.Misses=10/1d:2", "Server.TrustedProxy=127.0.0.1"])
+        self.check_nameless(lambda target, fields: int(one.raw(
+            f"GET {target} HTTP/1.1\r\nHost: a\r\n{fields}Connection: close\r\n\r\n".encode()).split()[1]))
 
     def test_large_body_without_a_token_is_not_taken(self):
         answer = self.one.post("/urls", {"url": "https://example.com/" + "x" * 200000})
