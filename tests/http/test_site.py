@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 """The nginx files that are shipped, in front of two instances: only ports and paths are others."""
 
+import contextlib
 import http.client
 import os
 import re
@@ -307,6 +308,33 @@ class Away(unittest.TestCase):
             self.assertEqual(answer.headers["Retry-After"], "1")
             sent = [request for stub in self.stubs for request in stub.requests]
             self.assertEqual(sent, [f"{method} {path} HTTP/1.1"] * n)
+
+    def asked(self, method, path, size, chunked=False):
+        """The status, the body, and how many stubs nginx has passed it on to."""
+        for stub in self.stubs:
+            stub.requests.clear()
+        connection = http.client.HTTPConnection("127.0.0.1", self.site.ports[0], timeout=30 * harness.SLOW)
+        self.addCleanup(connection.close)
+        body = (b"x" * 65536 for _ in range(size // 65536)) if chunked else b"x" * size
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the answer may come before the body went
+            connection.request(method, path, body, {"Content-Type": "application/json"}, encode_chunked=chunked)
+        answer = connection.getresponse()
+        return answer.status, answer.read(), sum(len(stub.requests) for stub in self.stubs)
+
+    def test_only_an_import_may_be_as_large_as_a_file(self):
+        """nginx keeps a body on its disk, and only then is anybody asked for a token."""
+        passed, mebi = (502, b'{"error":"Bad gateway"}\n', 1), 1 << 20
+        for path, limit, text in (("/urls", mebi, b"Request body too large"), ("/users", mebi, b"Request body too large"),
+                                  ("/nosuch", mebi, b"Request body too large"),
+                                  ("/users/bulk/", mebi, b"Request body too large"),
+                                  ("/users/bulk", 11 * mebi, b"File too large (max 10MB)")):
+            refused = (413, b'{"error":"%s"}\n' % text, 0)
+            for chunked in (False, True):
+                self.assertEqual(self.asked("POST", path, limit, chunked), passed, (path, chunked))
+                self.assertEqual(self.asked("POST", path, limit + 65536, chunked), refused, (path, chunked))
+        for method, path in (("PUT", "/urls/1"), ("DELETE", "/urls/1"), ("PATCH", "/urls/1"), ("GET", "/abcdef")):
+            self.assertEqual(self.asked(method, path, mebi + 65536),
+                             (413, b'{"error":"Request body too large"}\n', 0), method)
 
 
 @unittest.skipUnless(shutil.which("nginx"), "nginx is not installed")
