@@ -2,13 +2,15 @@
 
 /*
  * What can be said of a request before a worker is taken: whether the API asks for tokens at all,
- * whether one was sent, and whether the client's or the token's budget has something left.
+ * whether one was sent, or a page of another site did, and whether the client's or the token's
+ * budget has something left.
  */
 
 #include <systemd/sd-daemon.h>
 
 #include "api/access.h"
 #include "daemon/manager.h"
+#include "http/origin.h"
 #include "model/problem.h"
 #include "sys/listen.h"
 #include "token/token.h"
@@ -46,10 +48,22 @@ static Slice authorization(const HttpExchange *exchange) {
         return exchange->request.known[HTTP_FIELD_AUTHORIZATION];
 }
 
-bool manager_has_token(const HttpExchange *exchange) {
+/* A change that a page of another site makes somebody's browser ask for, who happens to be where no
+ * token is needed. Forms need nobody's consent for that (no preflight of CORS). */
+static bool is_foreign(const Manager *manager, const HttpExchange *exchange,
+                       const HttpRoute *route) {
+        Slice base_url = slice_from_string(manager->options.server.base_url);
+
+        return !manager->asks_tokens && route->method != HTTP_GET &&
+               http_from_elsewhere(&exchange->request, base_url);
+}
+
+bool manager_takes_large(const Manager *manager, const HttpExchange *exchange,
+                         const HttpRoute *route) {
         Slice text;
 
-        return api_token(&exchange->request, &text);
+        return manager->asks_tokens ? api_token(&exchange->request, &text)
+                                    : !is_foreign(manager, exchange, route);
 }
 
 static void challenge(HttpExchange *exchange) {
@@ -58,6 +72,11 @@ static void challenge(HttpExchange *exchange) {
         response->status = 401;
         http_response_field(response, "WWW-Authenticate", SLICE("Bearer"));
         buffer_printf(&response->body, "{\"error\":\"%s\"}\n", problem_generic_text(401));
+}
+
+static void forbid(HttpExchange *exchange) {
+        exchange->response.status = 403;
+        buffer_printf(&exchange->response.body, "{\"error\":\"%s\"}\n", problem_generic_text(403));
 }
 
 bool manager_is_guarded(const Manager *manager, const HttpExchange *exchange,
@@ -81,6 +100,10 @@ bool manager_admits(Manager *manager, HttpExchange *exchange, const HttpRoute *r
         Front *front = &manager->front;
         Slice text;
 
+        if (is_foreign(manager, exchange, route)) {
+                forbid(exchange);
+                return false;
+        }
         if (!manager->asks_tokens)
                 return front_limit_take(front, exchange, budget, NULL);
         if (!front_limit_look(front, exchange, LIMIT_FAILED_AUTH))

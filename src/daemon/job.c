@@ -218,7 +218,7 @@ static void on_head(void *userdata, HttpExchange *exchange, HttpPlan *ret) {
                           &job->match);
         if (job->match.route && job->match.route->body_max > 0)
                 *ret = (HttpPlan){job->match.route->body_max, job->match.route->too_large};
-        if (manager->asks_tokens && !manager_has_token(exchange))
+        if (job->match.route && !manager_takes_large(manager, exchange, job->match.route))
                 ret->body_max = MIN(ret->body_max, PLAIN_BODY_MAX);
 }
 

@@ -129,8 +129,9 @@ void manager_done_links(Manager *manager);
 
 /* access.c: who may use the API. */
 void manager_find_access(Manager *manager);
-/* Was something sent that looks like a token? */
-bool manager_has_token(const HttpExchange *exchange);
+/* May the body be large: was something sent that looks like a token, where tokens are asked for? */
+bool manager_takes_large(const Manager *manager, const HttpExchange *exchange,
+                         const HttpRoute *route);
 /* A route of the loop that this client needs a token for. */
 bool manager_is_guarded(const Manager *manager, const HttpExchange *exchange,
                         const HttpRoute *route);

@@ -19,7 +19,8 @@
 static const char about[] =
                 "Short links: redirects, and a JSON interface to users, links and events. HEAD "
                 "works wherever GET does; OPTIONS is answered with Allow. With Access=open no "
-                "token is asked for. The order of checks and the text of every error are in "
+                "token is asked for, and changes that a browser sends for a page of another site "
+                "are 403. The order of checks and the text of every error are in "
                 "shortener-api(7).";
 
 /* ---- parameters and fields of headers ---- */

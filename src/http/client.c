@@ -34,24 +34,6 @@ static bool trusted(const HttpServer *server, Slice address) {
         return false;
 }
 
-/* The last X-Forwarded-For field of *rest, the head's first bytes, which become those before it. */
-static bool take_forwarded(Slice *rest, Slice *ret) {
-        Slice name = SLICE("x-forwarded-for:"), line;
-        size_t at;
-
-        while (rest->len > 0) {
-                for (at = rest->len - 1; at > 0 && rest->data[at - 1] != '\n'; at--)
-                        ;
-                line = slice_from(*rest, at);
-                rest->len = at;
-                if (slice_starts_with_nocase(line, name)) {
-                        *ret = slice_trim(slice_from(line, name.len));
-                        return true;
-                }
-        }
-        return false;
-}
-
 /* Some proxies write the port too: "192.0.2.1:80", "[2001:db8::1]:80". */
 static Slice without_port(Slice s) {
         const char *colon = s.len > 0 ? memchr(s.data, ':', s.len) : NULL;
@@ -101,7 +83,7 @@ Slice http_conn_remote(const HttpConn *conn, const HttpHead *head, const char *b
                                           http_known(base, head, HTTP_FIELD_X_FORWARDED_FOR),
                                           &forwarded);
         else
-                while (take_forwarded(&rest, &list))
+                while (http_take_field(&rest, SLICE("x-forwarded-for:"), &list))
                         if (rightmost_untrusted(conn->server, list, &forwarded))
                                 break;
         if (forwarded.len == 0)

@@ -45,6 +45,7 @@ static void exchange_request(Exchange *exchange, const char *base) {
 
         *request = (HttpRequest){
                         .method = (HttpMethod)head->method,
+                        .head = slice_make(base, head->head_len),
                         .path = http_span(base, head->path),
                         .query = http_span(base, head->query),
                         .body = SLICE(""),

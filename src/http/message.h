@@ -13,6 +13,7 @@
 
 typedef struct HttpRequest {
         HttpMethod method;
+        Slice head;       /* raw: the request line and all fields */
         Slice path;       /* raw, as sent, without the query */
         Slice query;      /* raw, without '?' */
         Slice body;       /* whole; bodies over 64 KB are a mapped temporary file */
@@ -35,6 +36,10 @@ typedef struct HttpExchange {
         Arena arena;
         void *owner; /* the server's owner keeps what it likes here, e.g. its Call */
 } HttpExchange;
+
+/* The last field of *rest, a head's first bytes, which become those before it. name is in any case
+ * and has its colon. false: there is none. */
+bool http_take_field(Slice *rest, Slice name, Slice *ret_value) _must_check_;
 
 /* One more response field; name and value are the caller's to have checked. */
 void http_response_field(HttpResponse *response, const char *name, Slice value);

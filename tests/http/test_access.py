@@ -380,6 +380,106 @@ class Access(unittest.TestCase):
         self.assertGreater(time.monotonic() - begin, 9)
 
 
+class ForeignPages(unittest.TestCase):
+    """Access=open: nobody needs a token, but a page of somebody else's may not use the browser of one who is there."""
+    FORM = {"Content-Type": "multipart/form-data; boundary=b"}
+    FILE = b'--b\r\nContent-Disposition: form-data; name="file"; filename="x"\r\n\r\nusername,email\n%s\r\n--b--\r\n'
+    HOST = "s.example"
+    FOREIGN = [{"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}, {"sec-fetch-SITE": "Cross-Site"},
+               {"Sec-Fetch-Site": "cross-site", "Origin": "http://s.example"}, {"Origin": "http://evil.example"},
+               {"Origin": "http://evil.example", "Sec-Fetch-Site": "cross-site"},
+               {"Origin": "http://evil.example", "Sec-Fetch-Site": "none"}, {"Origin": "null"}, {"Origin": ""},
+               {"Origin": "s.example"}, {"Origin": "http://"}, {"Origin": "http://s.example:81"}, {"Origin": "https://s.example:80"},
+               {"Origin": "http://s.example.evil.example"}, {"Origin": "http://evil.s.example"}, {"Origin": "http://s.example@evil.example"},
+               {"Origin": "http://s.example http://evil.example"}, {"Origin": "file://s.example"}, {"Origin": "http://public.example:8443"}]
+    OURS = [{}, {"Sec-Fetch-Site": "same-origin"}, {"Sec-Fetch-Site": "none"}, {"Origin": "http://s.example"},
+            {"Origin": "https://S.example", "Sec-Fetch-Site": "same-origin"}, {"Origin": "http://s.example:80"},
+            {"Origin": "https://public.example:8443"}, {"Referer": "http://evil.example/"}]
+
+    @classmethod
+    def setUpClass(cls):
+        cls.service = harness.Service()
+        cls.addClassCleanup(cls.service.close)
+        cls.one = cls.service.start(options=["API.Access=open", "Server.BaseURL=https://public.example:8443/s"])
+        cls.n = 0
+
+    def changes(self):
+        """Each request that changes something, with what it answers when all is well."""
+        type(self).n += 1
+        row = b"f%d,f%d@x.example" % (self.n, self.n)
+        user = self.one.post("/users", {"username": f"u{self.n}", "email": f"u{self.n}@x.example"}).json["id"]
+        url = self.one.create("https://example.com/", user_id=user)
+        return [("POST", "/users", {"username": f"v{self.n}", "email": f"v{self.n}@x.example"}, {}, 201),
+                ("POST", "/users/bulk", self.FILE % row, self.FORM, 201),
+                ("PUT", f"/users/{user}", {"username": f"w{self.n}"}, {}, 200),
+                ("POST", "/urls", {"url": "https://example.com/"}, {}, 201),
+                ("PUT", f"/urls/{url['id']}", {"title": "t"}, {}, 200),
+                ("POST", "/events", {"url_id": url["id"], "event_type": "note"}, {}, 201),
+                ("DELETE", f"/urls/{url['id']}", None, {}, 204),
+                ("DELETE", f"/users/{user}", None, {}, 204)]
+
+    def rows(self):
+        lists = [self.one.get(path).headers["X-Total-Count"] for path in ("/users", "/urls", "/events")]
+        return [*lists, self.one.get("/urls?is_active=true&per_page=100").json]
+
+    def test_changes_of_others_are_refused(self):
+        for fields in self.FOREIGN:
+            changes = self.changes()
+            before = self.rows()
+            for method, path, body, kind, _ in changes:
+                answer = self.one.request(method, path, body, {"Host": self.HOST, **kind, **fields})
+                self.assertEqual((answer.status, answer.json), (403, {"error": "Forbidden"}), (method, path, fields))
+                self.assertEqual([name for name in answer.headers if name.lower().startswith("access-control")], [])
+            self.assertEqual(self.rows(), before, fields)
+
+    def test_ones_own_and_programs_go_on(self):
+        for fields in self.OURS:
+            for method, path, body, kind, status in self.changes():
+                answer = self.one.request(method, path, body, {"Host": self.HOST, **kind, **fields})
+                self.assertEqual(answer.status, status, (method, path, fields, answer))
+
+    def test_of_two_fields_each_counts(self):
+        body = b'{"url":"https://example.com/"}'
+        for first, second, status in (("Origin: http://s.example", "Origin: http://evil.example", 403),
+                                      ("Origin: http://evil.example", "Origin: http://s.example", 403),
+                                      ("Sec-Fetch-Site: none", "Sec-Fetch-Site: cross-site", 403),
+                                      ("X-Origin: http://evil.example", "Origin: http://s.example", 201)):
+            answer = self.one.raw((f"POST /urls HTTP/1.1\r\nHost: s.example\r\n{first}\r\n{second}\r\nConnection: close\r\n"
+                                   f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n").encode() + body)
+            self.assertEqual(int(answer.split()[1]), status, (first, second))
+
+    def test_reads_and_redirects_are_for_all(self):
+        url = self.one.create("https://example.com/seen")
+        for fields in ({"Sec-Fetch-Site": "cross-site"}, {"Origin": "http://evil.example"}):
+            for _ in range(2):  # from the store, from the cache
+                self.assertEqual(self.one.get("/" + url["short_code"], headers=fields).status, 302)
+            for path in ("/health", "/urls", "/users"):
+                answer = self.one.get(path, headers=fields)
+                self.assertEqual(answer.status, 200)
+                self.assertIsNone(answer.headers["Access-Control-Allow-Origin"])  # the page may not read it
+            answer = self.one.request("OPTIONS", "/urls", headers={**fields, "Access-Control-Request-Method": "POST"})
+            self.assertEqual((answer.status, answer.headers["Access-Control-Allow-Origin"]), (200, None))
+
+    def test_a_foreign_file_is_not_taken_in(self):
+        answer = self.one.request("POST", "/users/bulk", self.FILE % (b"x" * 200000), {"Sec-Fetch-Site": "cross-site", **self.FORM})
+        self.assertEqual(answer.status, 413)
+
+    def test_a_budget_is_not_spent(self):
+        with harness.Service() as service:
+            one = service.start(options=["API.Access=open", "Limits.Create=10/1d:2"])
+            statuses = [one.request("POST", "/urls", {"url": "https://example.com/"}, fields).status
+                        for fields in [{"Sec-Fetch-Site": "cross-site"}] * 5 + [{}] * 3]
+            self.assertEqual(statuses, [403] * 5 + [201] * 2 + [429])
+
+    def test_a_token_is_nobodys_surroundings(self):
+        with harness.Service() as service:
+            one = service.start(options=["API.Access=token"])
+            token = service.ctl("token", "create", "--scopes=admin", "x").stdout.strip()
+            foreign, body = {"Origin": "http://evil.example", "Sec-Fetch-Site": "cross-site"}, {"url": "https://example.com/"}
+            self.assertEqual(one.request("POST", "/urls", body, {**foreign, "Authorization": f"Bearer {token}"}).status, 201)
+            self.assertEqual(one.request("POST", "/urls", body, foreign).status, 401)
+
+
 class FailedAuth(unittest.TestCase):
     def test_guessing_ends(self):
         with harness.Service() as service:

@@ -159,6 +159,16 @@ class Site(unittest.TestCase):
             if status == 405:
                 self.assertIn(b"\r\nAllow: GET", answer)
 
+    def test_a_page_of_another_site_changes_nothing(self):
+        here = f"127.0.0.1:{self.port}"
+        for host, origin, status in ((here, f"http://{here}", 201), ("s.example", "http://s.example", 201),
+                                     ("s.example", "https://s.example", 201), (here, "http://127.0.0.1", 403),
+                                     ("s.example", "http://evil.example", 403), ("s.example", "null", 403)):
+            answer = self.send("POST", "/urls", {"url": "https://example.com/"}, {"Host": host, "Origin": origin})
+            self.assertEqual(answer.status, status, (host, origin))
+        self.check_error(self.send("POST", "/users/bulk", BULK % b"page,page@example.com", {
+            "Content-Type": "multipart/form-data; boundary=b", "Sec-Fetch-Site": "cross-site"}), 403, "Forbidden")
+
     def test_a_large_location(self):
         target = "https://example.com/" + "\u00e9" * 1014
         url = self.send("POST", "/urls", {"url": target}).json
