@@ -39,7 +39,9 @@ static int base_host(const Manager *manager, char **ret) {
                 return 0;
         url = slice_from(url, (size_t)at + 3);
         (void)slice_cut(url, '/', &url, &rest);
-        if (!slice_starts_with(url, SLICE("[")))
+        if (slice_starts_with(url, SLICE("[")))
+                url = slice_sub(url, 0, (size_t)(slice_find(url, ']') + 1));
+        else
                 (void)slice_cut(url, ':', &url, &rest);
         return own_host(url, ret);
 }

@@ -75,14 +75,14 @@ static int add(Blocklist *blocklist, char kind, Slice text) {
 
 /* A URL goes in, and is looked for, by its page: location.h. */
 static bool has_page(const Blocklist *blocklist, Slice location) {
-        char page[MODEL_LOCATION_MAX];
+        char page[LOCATION_PAGE_SIZE];
         size_t len = location_page(location, page);
 
         return len > 0 && has(blocklist, KIND_URL, slice_make(page, len));
 }
 
 static int add_page(Blocklist *blocklist, Slice location) {
-        char page[MODEL_LOCATION_MAX];
+        char page[LOCATION_PAGE_SIZE];
 
         return add(blocklist, KIND_URL, slice_make(page, location_page(location, page)));
 }
@@ -101,13 +101,12 @@ static bool has_domain(const Blocklist *blocklist, Slice host) {
 }
 
 bool blocklist_has(const Blocklist *blocklist, Slice location) {
+        char buffer[LOCATION_IPV4_SIZE];
         Slice host;
 
         if (!blocklist || blocklist->n_entries == 0)
                 return false;
-        host = location_host(location);
-        while (host.len > 0 && host.data[host.len - 1] == '.')
-                host.len--;
+        host = location_plain_host(location_host(location), buffer);
         return has(blocklist, KIND_HOST, host) || has_domain(blocklist, host) ||
                has_page(blocklist, location);
 }
@@ -142,7 +141,7 @@ static bool is_address(Slice word) {
 }
 
 static int add_host(Blocklist *blocklist, char kind, Slice name) {
-        char host[HOST_SIZE];
+        char host[HOST_SIZE], buffer[LOCATION_IPV4_SIZE];
         size_t len;
         int r = host_parse(name, host, &len);
 
@@ -152,9 +151,7 @@ static int add_host(Blocklist *blocklist, char kind, Slice name) {
         }
         if (r < 0)
                 return r;
-        while (len > 1 && host[len - 1] == '.')
-                len--;
-        return add(blocklist, kind, slice_make(host, len));
+        return add(blocklist, kind, location_plain_host(slice_make(host, len), buffer));
 }
 
 static int add_url(Blocklist *blocklist, Slice text, Arena *arena) {

@@ -2,7 +2,11 @@
 
 /* Parts of targets. The form is known, so nothing is parsed again. */
 
+#include <arpa/inet.h>
+
+#include "model/host.h"
 #include "policy/location.h"
+#include "policy/special.h"
 
 typedef struct Parts {
         Slice scheme;    /* with "://" */
@@ -44,10 +48,29 @@ Slice location_host(Slice location) {
         return host;
 }
 
+Slice location_plain_host(Slice host, char buffer[LOCATION_IPV4_SIZE]) {
+        unsigned char address[16];
+        char text[HOST_SIZE];
+        const unsigned char *v4;
+
+        while (host.len > 0 && host.data[host.len - 1] == '.')
+                host.len--;
+        if (host.len < 2 || host.data[0] != '[' || host.len > sizeof text)
+                return host;
+        memcpy(text, host.data + 1, host.len - 2);
+        text[host.len - 2] = '\0';
+        if (inet_pton(AF_INET6, text, address) != 1)
+                return host;
+        v4 = special_same_v4(address);
+        if (!v4 || !inet_ntop(AF_INET, v4, buffer, LOCATION_IPV4_SIZE))
+                return host;
+        return slice_from_string(buffer);
+}
+
 /* ---- the page ---- */
 
 typedef struct Page {
-        char *data; /* MODEL_LOCATION_MAX bytes; what goes in is never longer than the location */
+        char *data; /* LOCATION_PAGE_SIZE bytes, which is enough for any location */
         size_t len;
 } Page;
 
@@ -99,7 +122,8 @@ static void put_rest(Page *page, Slice rest) {
         }
 }
 
-size_t location_page(Slice location, char ret[MODEL_LOCATION_MAX]) {
+size_t location_page(Slice location, char ret[LOCATION_PAGE_SIZE]) {
+        char buffer[LOCATION_IPV4_SIZE];
         Page page = {.data = ret};
         Slice host = location_host(location), port;
         Parts parts;
@@ -107,10 +131,8 @@ size_t location_page(Slice location, char ret[MODEL_LOCATION_MAX]) {
         if (location.len > MODEL_LOCATION_MAX || !split(location, &parts))
                 return 0;
         port = slice_from(parts.authority, host.len);
-        while (host.len > 0 && host.data[host.len - 1] == '.')
-                host.len--;
         put(&page, parts.scheme);
-        put(&page, host);
+        put(&page, location_plain_host(host, buffer));
         put(&page, port);
         put_rest(&page, parts.rest);
         return page.len;

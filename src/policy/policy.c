@@ -25,6 +25,17 @@ static bool is_below(Slice host, Slice domain) {
         return host.len == domain.len || host.data[host.len - domain.len - 1] == '.';
 }
 
+static bool is_own(char *const *own_hosts, Slice host) {
+        char buffer[LOCATION_IPV4_SIZE], own_buffer[LOCATION_IPV4_SIZE];
+
+        host = location_plain_host(host, buffer);
+        for (size_t i = 0; own_hosts && own_hosts[i]; i++)
+                if (slice_equal_nocase(host, location_plain_host(slice_from_string(own_hosts[i]),
+                                                                 own_buffer)))
+                        return true;
+        return false;
+}
+
 /* One dot at the end means the same name; of more nobody knows what some resolver makes. */
 static Slice without_dot(Slice host) {
         while (host.len > 0 && host.data[host.len - 1] == '.')
@@ -142,8 +153,5 @@ bool policy_allows(const Policy *policy, Slice location) {
                 return false;
         if (policy->refuse_mixed && policy_host_mixed(host))
                 return false;
-        for (size_t i = 0; policy->own_hosts && policy->own_hosts[i]; i++)
-                if (slice_equal_nocase(without_dot(host), slice_from_string(policy->own_hosts[i])))
-                        return false;
-        return true;
+        return !is_own(policy->own_hosts, host);
 }

@@ -90,3 +90,14 @@ bool special_v6(const unsigned char *address) {
                         return true;
         return is_isatap(address) && special_v4(address + 12);
 }
+
+const unsigned char *special_same_v4(const unsigned char *address) {
+        static const Network none = {{0}, 104}; /* :: and ::1 are of it */
+
+        if (within(address, &none))
+                return NULL;
+        for (size_t i = 0; i < ELEMENTSOF(embedded); i++)
+                if (embedded[i].prefix.bits == 96 && within(address, &embedded[i].prefix))
+                        return address + 12;
+        return NULL;
+}

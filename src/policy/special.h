@@ -19,3 +19,7 @@
  * too. */
 bool special_v4(const unsigned char *address);
 bool special_v6(const unsigned char *address);
+
+/* The IPv4 address that is all that an IPv6 address says (mapped, compatible, translated, NAT64),
+ * so that by both one comes to the same host; NULL: it is another's. */
+const unsigned char *special_same_v4(const unsigned char *address);

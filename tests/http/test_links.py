@@ -51,10 +51,17 @@ class Links(unittest.TestCase):
                                           "Server.BaseURL=https://S.example./"])
         for target in ("http://b\u00fccher.example/", "http://xn--bcher-kva.example./", "http://BU\u0308CHER.example/",
                        "http://t.example./a", "http://t%2Eexample/", "http://t\u3002example/", "http://0xc0.0.0x207/",
+                       "http://[::ffff:192.0.2.7]/", "http://[64:FF9B::192.0.2.7]:81/",
                        "https://s.example/", "https://s.example.:444/"):
             self.assertEqual(self.create(one, target), (400, REFUSED), target)
         self.assertEqual(self.create(one, "http://a.t.example/")[0], 201)
         self.assertIn("a<b is no host name", one.log())
+        one.stop()
+        one.options = ["Server.BaseURL=http://[::ffff:192.0.2.8]:8080/x"]
+        one.start()
+        for target in ("http://192.0.2.8/", "http://[::ffff:c000:208]:81/", "http://[64:ff9b::192.0.2.8]/"):
+            self.assertEqual(self.create(one, target), (400, REFUSED), target)
+        self.assertEqual(self.create(one, "http://[::ffff:192.0.2.9]/")[0], 201)
 
     def test_defaults_are_open_but_for_credentials(self):
         one = self.service.start()
@@ -75,7 +82,7 @@ class Links(unittest.TestCase):
 
     def test_targets_in_disguise(self):
         self.write("Evil.Example.\nb\u00fccher.example\n0.0.0.0 host.example\n203.0.113.9\n[2001:db8::9]\n"
-                   "https://page.example/bad?x=1\n")
+                   "https://page.example/bad?x=1\n0.0.0.0 198.51.100.7\nhttp://203.0.113.77/mal\n[::ffff:192.0.2.8]\n")
         one = self.service.start(options=[f"Links.Blocklist={self.list}", "Links.Credentials=allow"])
         for target in ("http://evil.example", "HTTP://EVIL.EXAMPLE:81/", "http://evil.example./", "http://a.evil.example.:80/",
                        "http://evil%2eexample/", "http://ev%69l.example/", "http://evil\u3002example/", "http://evil\uff0eexample/",
@@ -86,12 +93,27 @@ class Links(unittest.TestCase):
                        "http://0313.0.0161.9/", "http://203.28937/", "http://203.0.0x7109:443/", "http://\uff12\uff10\uff13.0.113.9/",
                        "http://[2001:DB8:0:0::0009]:8/", "http://[2001:db8::0.0.0.9]/", "https://page.example/bad?x=1#y",
                        "https://page.example.:443/%62ad?x=1", "https://u@page.example/a/../b%61d?x=1",
-                       "https://page.example/%2e/bad?x=1"):
+                       "https://page.example/%2e/bad?x=1", "http://[::ffff:203.0.113.9]/", "http://[0:0::0:FFFF:cb00:7109]:81/x",
+                       "http://[64:ff9b::203.0.113.9]/", "http://[::ffff:0:203.0.113.9]/",
+                       "http://[::ffff:198.51.100.7]/", "http://u@[::ffff:203.0.113.77]/m%61l#x", "http://192.0.2.8/",
+                       "http://0xc0.0x208/"):
             self.assertEqual(self.create(one, target), (410, BLOCKED), target)
         for target in ("http://evil.example.com/", "http://notevil.example/", "http://a.host.example/", "http://evil.example@good.example/",
                        "http://good.example/http://evil.example/", "https://page.example/bad", "http://page.example/bad?x=1",
-                       "http://203.0.113.90/", "http://9.203.0.113.9.example/"):
+                       "http://203.0.113.90/", "http://9.203.0.113.9.example/", "http://[::ffff:203.0.113.90]/",
+                       "http://[2001:db8::203.0.113.9]/", "http://[::ffff:203.0.113.77]/"):
             self.assertEqual(self.create(one, target)[0], 201, target)
+
+    def test_a_link_to_an_address_in_disguise_is_blocked_later(self):
+        one = self.service.start()
+        links = [one.create(target)["short_code"] for target in ("http://[::ffff:203.0.113.9]/", "http://[64:ff9b::cb00:714d]/mal")]
+        one.stop()
+        self.write("203.0.113.9\nhttp://203.0.113.77/mal\n")
+        one.options = [f"Links.Blocklist={self.list}"]
+        one.start()
+        for code in links:
+            answer = one.get("/" + code)
+            self.assertEqual((answer.status, answer.json), (410, BLOCKED))
 
     def test_a_row_that_was_made_by_hand_puts_nothing_into_the_answer(self):
         """Whatever stands in the store, by the resolver and by the warm-up."""

@@ -17,6 +17,7 @@
 #include "basic/clock.h"
 #include "model/types.h"
 #include "policy/blocklist.h"
+#include "policy/location.h"
 
 #define MILLION  1000000u
 #define MIB      (1024u * 1024)
@@ -119,6 +120,39 @@ static void test_bad_lines(void **state) {
         blocklist_free(list);
 }
 
+/* By IPv6 a host is reached that has an IPv4 address in the list, and the other way round. */
+static void test_ipv4_in_ipv6(void **state) {
+        static const char *const same[] = {
+                        "http://[::ffff:cb00:7109]/",          "http://[::ffff:0:cb00:7109]/",
+                        "http://[64:ff9b::cb00:7109]:81/x",    "http://[::cb00:7109]/",
+                        "http://u@[::ffff:c633:6407]/",        "http://[::ffff:cb00:714d]/mal",
+                        "http://[64:ff9b::cb00:714d]/m%61l#x", "http://192.0.2.8/",
+                        "http://[64:ff9b::c000:208]/",         "http://192.0.2.9/",
+                        "https://192.0.2.10:444/mal",          "http://[::1]/",
+        };
+        static const char *const others[] = {
+                        "http://[::ffff:cb00:710a]/",        "http://[::fffe:cb00:7109]/",
+                        "http://[::ffff:cb00:714d]/",        "http://[::ffff:cb00:714d]:81/mal",
+                        "http://[2001:db8::cb00:7109]/",     "http://[2002:cb00:7109::1]/",
+                        "http://[::ffff:1:cb00:7109]/",      "http://[::]/",
+                        "http://[64:ff9b:1::cb00:7109]/",    "http://0.0.0.1/",
+                        "https://[::ffff:c000:20a]:445/mal", "http://[::ffff",
+        };
+        Blocklist *list = load("203.0.113.9\n0.0.0.0 198.51.100.7\nhttp://203.0.113.77/mal\n"
+                               "[::FFFF:192.0.2.8]\n0.0.0.0 [64:ff9b::192.0.2.9]\n[::1]\n"
+                               "https://[::ffff:192.0.2.10]:444/mal\n");
+
+        (void)state;
+        for (size_t i = 0; i < sizeof same / sizeof same[0]; i++)
+                if (!has(list, same[i]))
+                        fail_msg("%s", same[i]);
+        for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+                if (has(list, others[i]))
+                        fail_msg("%s", others[i]);
+        assert_int_equal(bad_lines(list), 0);
+        blocklist_free(list);
+}
+
 /* What leads to the same page is the same URL. */
 static void test_urls_in_disguise(void **state) {
         static const char *const same[] = {
@@ -157,6 +191,18 @@ static void test_urls_in_disguise(void **state) {
         assert_false(has(list, "https://wiki.example/Foo_(bar):x?a=b%26c"));
         assert_int_equal(bad_lines(list), 0);
         blocklist_free(list);
+}
+
+/* The written IPv4 may be the longer one. */
+static void test_longest_page(void **state) {
+        static char location[MODEL_LOCATION_MAX], page[LOCATION_PAGE_SIZE];
+
+        (void)state;
+        memset(location, 'x', sizeof location);
+        memcpy(location, "http://[::fff:ff]/", 18);
+        assert_int_equal(location_page(slice_make(location, sizeof location), page),
+                         MODEL_LOCATION_MAX + 2);
+        assert_memory_equal(page, "http://15.255.0.255/x", 21);
 }
 
 /* Nothing that a row made by hand may have in it is read beyond its end. */
@@ -278,6 +324,8 @@ int main(void) {
                         cmocka_unit_test(test_hosts_file),
                         cmocka_unit_test(test_urls),
                         cmocka_unit_test(test_bad_lines),
+                        cmocka_unit_test(test_ipv4_in_ipv6),
+                        cmocka_unit_test(test_longest_page),
                         cmocka_unit_test(test_urls_in_disguise),
                         cmocka_unit_test(test_no_location),
                         cmocka_unit_test(test_byte_order_mark),

@@ -137,8 +137,16 @@ static void test_own_hosts(void **state) {
                         {"http://as.example/", true},
                         {"http://s.example.net/", true},
                         {"http://example.com/?u=http://s.example/", true},
+                        {"http://203.0.113.5/", false},
+                        {"http://[::ffff:203.0.113.5]:81/", false},
+                        {"http://[64:ff9b::203.0.113.5]/", false},
+                        {"http://203.0.113.6/", false},
+                        {"http://[::ffff:203.0.113.7]/", true},
+                        {"http://[2001:db8::203.0.113.5]/", true},
+                        {"http://[2001:db8::5]/", false},
         };
-        char own[] = "s.example", *hosts[] = {own, NULL};
+        char own[] = "s.example", v4[] = "203.0.113.5", v6[] = "[::ffff:cb00:7106]",
+             other[] = "[2001:db8::5]", *hosts[] = {own, v4, v6, other, NULL};
         Policy policy = {.own_hosts = hosts};
 
         (void)state;

@@ -142,6 +142,38 @@ static void test_hidden_v4(void **state) {
         }
 }
 
+static void test_same_v4(void **state) {
+        static const struct {
+                const char *address, *v4;
+        } cases[] = {
+                        {"::ffff:203.0.113.9", "203.0.113.9"},
+                        {"::ffff:0:203.0.113.9", "203.0.113.9"},
+                        {"64:ff9b::203.0.113.9", "203.0.113.9"},
+                        {"::203.0.113.9", "203.0.113.9"},
+                        {"::ffff:0.0.0.0", "0.0.0.0"},
+                        {"::", NULL},
+                        {"::1", NULL},
+                        {"::0.1.2.3", NULL},
+                        {"2002:cb00:7109::1", NULL},
+                        {"2606:4700::5efe:203.0.113.9", NULL},
+                        {"64:ff9b:1::203.0.113.9", NULL},
+                        {"2606:4700::1111", NULL},
+        };
+        unsigned char address[16];
+        char text[INET_ADDRSTRLEN];
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                const unsigned char *v4;
+
+                assert_int_equal(inet_pton(AF_INET6, cases[i].address, address), 1);
+                v4 = special_same_v4(address);
+                assert_int_equal(v4 != NULL, cases[i].v4 != NULL);
+                if (v4)
+                        assert_string_equal(inet_ntop(AF_INET, v4, text, sizeof text), cases[i].v4);
+        }
+}
+
 /* A server of 65.54.227.120 and of 10.0.0.1; a client of 192.0.2.45, 8.8.8.8 and 10.0.0.1, each bit
  * turned over: Teredo is special whatever is in it. */
 static void test_teredo(void **state) {
@@ -159,9 +191,8 @@ static void test_teredo(void **state) {
 
 int main(void) {
         static const struct CMUnitTest tests[] = {
-                        cmocka_unit_test(test_v4),
-                        cmocka_unit_test(test_v6),
-                        cmocka_unit_test(test_hidden_v4),
+                        cmocka_unit_test(test_v4),        cmocka_unit_test(test_v6),
+                        cmocka_unit_test(test_hidden_v4), cmocka_unit_test(test_same_v4),
                         cmocka_unit_test(test_teredo),
         };
 
