@@ -283,6 +283,18 @@ static int second_chance(Slice domain, char ret[HOST_SIZE], size_t *ret_len) {
         return r < 0 ? r : emit(result, ret, ret_len);
 }
 
+/* The capital sharp s is mapped to the small one since Unicode 15.1, and by browsers; libidn2
+ * before it makes another name of it, with ss. */
+static void lower_sharp_s(char *text) {
+        static const char capital[] = "\xE1\xBA\x9E", small[] = "\xC3\x9F";
+
+        for (char *at = text; (at = strstr(at, capital)); at += sizeof small - 1) {
+                memcpy(at, small, sizeof small - 1);
+                memmove(at + sizeof small - 1, at + sizeof capital - 1,
+                        strlen(at + sizeof capital - 1) + 1);
+        }
+}
+
 /* A name that is not plain ASCII, or has a label that is encoded. */
 static int convert(Slice domain, char ret[HOST_SIZE], size_t *ret_len) {
         _cleanup_free_ char *text = slice_to_string(domain);
@@ -291,11 +303,12 @@ static int convert(Slice domain, char ret[HOST_SIZE], size_t *ret_len) {
 
         if (!text)
                 return -ENOMEM;
+        lower_sharp_s(text);
         r = call_libidn2(text, &ascii);
         if (r == 0)
                 r = emit(slice_from_string(ascii), ret, ret_len);
         else if (r == -EINVAL)
-                r = second_chance(domain, ret, ret_len);
+                r = second_chance(slice_from_string(text), ret, ret_len);
         idn2_free(ascii);
         return r;
 }
