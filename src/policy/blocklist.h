@@ -9,7 +9,8 @@
  * A line is a comment (#, !), nothing, or one of
  *   0.0.0.0 name...       a hosts file: these hosts, exactly
  *   example.com           a domain, and all below it; *.example.com and .example.com are the same
- *   http://host/path      a URL, whatever its credentials and fragment, and however it is escaped
+ *   http://host/path      a URL, whatever its credentials and fragment, and however it is escaped,
+ *                         but for the escapes that mean something else (location.c)
  *
  * A line over 4,096 bytes is none of these.
  */

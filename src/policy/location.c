@@ -98,10 +98,11 @@ static int escaped(Slice s) {
         return value;
 }
 
-/* Does the character mean the same with and without its escape? In a query fields are told apart by
- * some that mean nothing in a path. */
+/* Does the character mean the same with and without its escape? RFC 3986 (6.2.2.2) is sure of the
+ * unreserved ones only; servers see a difference in what parts the text (a path's segments, a
+ * form's fields, which some part by a semicolon), in the + that is a form's blank, and in the %. */
 static bool needs_none(int c, bool in_query) {
-        return c > 0x20 && c < 0x7f && !strchr(in_query ? "%:/?#[]@!$&'()*+,;=" : "%/?#[]", c);
+        return c > 0x20 && c < 0x7f && !strchr(in_query ? "%#&+;=" : "%/?#", c);
 }
 
 static void put_rest(Page *page, Slice rest) {

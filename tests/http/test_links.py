@@ -82,7 +82,8 @@ class Links(unittest.TestCase):
 
     def test_targets_in_disguise(self):
         self.write("Evil.Example.\nb\u00fccher.example\n0.0.0.0 host.example\n203.0.113.9\n[2001:db8::9]\n"
-                   "https://page.example/bad?x=1\n0.0.0.0 198.51.100.7\nhttp://203.0.113.77/mal\n[::ffff:192.0.2.8]\n")
+                   "https://page.example/bad?x=1\n0.0.0.0 198.51.100.7\nhttp://203.0.113.77/mal\n[::ffff:192.0.2.8]\n"
+                   "https://page.example/a[1]/x?u=/mal&v=(1)\n")
         one = self.service.start(options=[f"Links.Blocklist={self.list}", "Links.Credentials=allow"])
         for target in ("http://evil.example", "HTTP://EVIL.EXAMPLE:81/", "http://evil.example./", "http://a.evil.example.:80/",
                        "http://evil%2eexample/", "http://ev%69l.example/", "http://evil\u3002example/", "http://evil\uff0eexample/",
@@ -96,12 +97,16 @@ class Links(unittest.TestCase):
                        "https://page.example/%2e/bad?x=1", "http://[::ffff:203.0.113.9]/", "http://[0:0::0:FFFF:cb00:7109]:81/x",
                        "http://[64:ff9b::203.0.113.9]/", "http://[::ffff:0:203.0.113.9]/",
                        "http://[::ffff:198.51.100.7]/", "http://u@[::ffff:203.0.113.77]/m%61l#x", "http://192.0.2.8/",
-                       "http://0xc0.0x208/"):
+                       "http://0xc0.0x208/", "https://page.example/a[1]/x?u=/mal&v=(1)", "https://page.example/a%5B1%5D/x?u=/mal&v=(1)",
+                       "https://page.example/a[1]/x?u=%2Fmal&v=(1)", "https://page.example/a[1]/x?u=/mal&v=%281%29",
+                       "https://page.example/%61%5b1]/x?%75=%2fmal&v=(%31%29#y"):
             self.assertEqual(self.create(one, target), (410, BLOCKED), target)
         for target in ("http://evil.example.com/", "http://notevil.example/", "http://a.host.example/", "http://evil.example@good.example/",
                        "http://good.example/http://evil.example/", "https://page.example/bad", "http://page.example/bad?x=1",
                        "http://203.0.113.90/", "http://9.203.0.113.9.example/", "http://[::ffff:203.0.113.90]/",
-                       "http://[2001:db8::203.0.113.9]/", "http://[::ffff:203.0.113.77]/"):
+                       "http://[2001:db8::203.0.113.9]/", "http://[::ffff:203.0.113.77]/", "https://page.example/a[1]%2Fx?u=/mal&v=(1)",
+                       "https://page.example/a[1]/x%3Fu=/mal&v=(1)", "https://page.example/a[1]/x?u=/mal%26v=(1)",
+                       "https://page.example/a[1]/x?u%3D/mal&v=(1)"):
             self.assertEqual(self.create(one, target)[0], 201, target)
 
     def test_a_link_to_an_address_in_disguise_is_blocked_later(self):

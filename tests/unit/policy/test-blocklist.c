@@ -205,6 +205,38 @@ static void test_longest_page(void **state) {
         assert_memory_equal(page, "http://15.255.0.255/x", 21);
 }
 
+/* Each printable character, escaped and not, in the path and in the query of entry and target. */
+static void test_every_escape(void **state) {
+        static const char *const kept[] = {"#%/?", "#%&+;="};
+        static const char *const parts[] = {"", "?"};
+
+        (void)state;
+        for (char c = '!'; c <= '~'; c++)
+                for (size_t i = 0; i < ELEMENTSOF(parts); i++) {
+                        bool same = !strchr(kept[i], c);
+                        char plain[64], escaped[64], text[80];
+                        Blocklist *list;
+
+                        (void)snprintf(plain, sizeof plain, "https://host.example/%sx%cy", parts[i],
+                                       c);
+                        (void)snprintf(escaped, sizeof escaped, "https://host.example/%sx%%%02xy",
+                                       parts[i], (unsigned)c);
+                        (void)snprintf(text, sizeof text, "%s\n", escaped);
+                        list = load(text);
+                        if (has(list, plain) != same || !has(list, escaped))
+                                fail_msg("%s", plain);
+                        blocklist_free(list);
+                        if (c == '\\' && i == 0)
+                                continue; /* no target has it */
+                        (void)snprintf(text, sizeof text, "%s\n", plain);
+                        list = load(text);
+                        if (has(list, escaped) != same)
+                                fail_msg("%s", escaped);
+                        assert_int_equal(bad_lines(list), 0);
+                        blocklist_free(list);
+                }
+}
+
 /* Nothing that a row made by hand may have in it is read beyond its end. */
 static void test_no_location(void **state) {
         static char longest[MODEL_LOCATION_MAX + 1];
@@ -327,6 +359,7 @@ int main(void) {
                         cmocka_unit_test(test_ipv4_in_ipv6),
                         cmocka_unit_test(test_longest_page),
                         cmocka_unit_test(test_urls_in_disguise),
+                        cmocka_unit_test(test_every_escape),
                         cmocka_unit_test(test_no_location),
                         cmocka_unit_test(test_byte_order_mark),
                         cmocka_unit_test(test_long_lines),
