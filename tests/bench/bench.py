@@ -5,8 +5,10 @@
 usage: bench.py [--build DIR] [--rounds N] [--seconds S] [--links N] [--json FILE] [NAME...]
 
 Names: redirect, pipeline, million, malloc, memory, shipper, imports. All when none is given. Each figure is the median
-of its rounds; rounds of ours and nginx's alternate, because the machine's speed drifts. Traffic goes to loopback only.
-Exit status 1 when a bar is missed.
+of its rounds; rounds of ours and nginx's alternate, because the machine's speed drifts. redirect and pipeline are
+measured thrice: as they are; with all on that stands between a stranger and the service (tokens, limits, a blocklist);
+and so while somebody who tried codes is refused, when each visitor is looked up. Traffic goes to loopback only. Exit
+status 1 when a bar is missed.
 """
 
 import argparse
@@ -30,6 +32,7 @@ sys.path.insert(0, os.path.join(HERE, "..", "lib"))
 TICKS = os.sysconf("SC_CLK_TCK")
 CONNECTIONS = 64
 OWN_THREADS = ("shortenerd", "spool")  # whose CPU the bar counts
+BLOCKED = 100000  # entries of the blocklist where there is one
 
 NGINX = """
 daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/error.log crit;
@@ -154,6 +157,15 @@ def make_store(build, folder, n_links):
         file.write("\n".join(codes) + "\n")
 
 
+def guards(folder, misses="1000000/1s"):
+    """The options of a service that strangers reach. Its limits are on, and so high that none here comes to them."""
+    path = os.path.join(folder, "blocklist")
+    with open(path, "w") as file:
+        file.writelines(f"blocked-{i}.example\n" for i in range(BLOCKED))
+    limits = [f"Limits.{budget}=1000000/1s" for budget in ("Create", "Read", "FailedAuth")]
+    return ["API.Access=token", *limits, f"Limits.Misses={misses}", f"Links.Blocklist={path}", "Links.PrivateTargets=refuse", "Links.MixedScripts=refuse"]
+
+
 class Ours:
     def __init__(self, build, folder, n_links, cache="64M", environment=None, options=()):
         # Nothing is left over from an earlier measurement: no backlog, no large file.
@@ -196,13 +208,27 @@ class Ours:
     def shipper_cpu(self):
         return threads_cpu(self.process.pid).get("shipper", 0)
 
-    def metric(self, name):
+    def ask(self, method, path, source="127.0.0.1"):
+        """Status and text of an answer to who has no token."""
         import http.client
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-        connection.request("GET", "/metrics")
-        text = connection.getresponse().read().decode()
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30, source_address=(source, 0))
+        connection.request(method, path)
+        answer = connection.getresponse()
+        text = answer.read().decode()
         connection.close()
-        return sum(float(l.rsplit(" ", 1)[1]) for l in text.splitlines() if l.startswith(name + " "))
+        return answer.status, text
+
+    def metric(self, name):
+        """The sum of a metric's series."""
+        lines = self.ask("GET", "/metrics")[1].splitlines()
+        return sum(float(l.rsplit(" ", 1)[1]) for l in lines if l.startswith((name + " ", name + "{")))
+
+    def check_guards(self, refused=0):
+        """They are on, and refused as many requests."""
+        found = {"POST /urls": self.ask("POST", "/urls")[0], "blocklist": self.metric("shortener_blocklist_entries"),
+                 "limits": self.metric("shortener_limit_bytes") > 0, "refused": self.metric("shortener_limited_total")}
+        if found != {"POST /urls": 401, "blocklist": BLOCKED, "limits": True, "refused": refused}:
+            raise SystemExit(f"bench: not all that was to be on is: {found}")
 
     def drained(self, seconds=600):
         end = time.monotonic() + seconds
@@ -239,23 +265,32 @@ class Bench:
         return (server.cpu() - before) / n * 1e6, n / self.options.seconds
 
     def against_nginx(self, name, depth, bar):
-        ours, nginx = Ours(self.options.build, self.folder, 2000), Nginx(self.folder)
+        build, folder = self.options.build, self.folder
+        servers = {"": Ours(build, folder, 2000), ", guarded": Ours(build, folder, 2000, options=guards(folder)),
+                   ", one refused": Ours(build, folder, 2000, options=guards(folder, "1/1d:1"))}
+        nginx = Nginx(folder)
         try:
-            ours.warm()
-            script = self.script(ours.codes_path, depth)
-            a, b, rates = [], [], []
+            tried = [servers[", one refused"].ask("GET", f"/nosuch{n}", "127.0.0.2")[0] for n in range(2)]
+            if tried != [404, 429]:
+                raise SystemExit(f"bench: who tries codes is not refused: {tried}")
+            costs, rates, theirs = {tag: [] for tag in servers}, {tag: [] for tag in servers}, []
+            for server in servers.values():
+                server.warm()
             for _ in range(self.options.rounds):
-                cost, rate = self.cost(ours, script)
-                a.append(cost)
-                rates.append(rate)
-                b.append(self.cost(nginx, script)[0])
-            ratio = statistics.median(x / y for x, y in zip(a, b))
-            self.row(f"{name}: CPU per request / nginx", ratio, bar,
-                     note=f"{statistics.median(a):.2f} us, nginx {statistics.median(b):.2f} us, "
-                          f"{statistics.median(rates):.0f}/s")
+                for tag, server in servers.items():
+                    cost, rate = self.cost(server, self.script(server.codes_path, depth))
+                    costs[tag].append(cost)
+                    rates[tag].append(rate)
+                theirs.append(self.cost(nginx, self.script(servers[""].codes_path, depth))[0])
+            servers[", guarded"].check_guards()
+            servers[", one refused"].check_guards(1)
+            for tag, own in costs.items():
+                self.row(f"{name}{tag}: CPU / nginx's", statistics.median(x / y for x, y in zip(own, theirs)), bar,
+                         note=f"{statistics.median(own):.2f} us, nginx {statistics.median(theirs):.2f} us, "
+                              f"{statistics.median(rates[tag]):.0f}/s")
         finally:
-            ours.close()
-            nginx.close()
+            for server in (*servers.values(), nginx):
+                server.close()
 
     def redirect(self):
         self.against_nginx("redirect, 64 keep-alive", 1, 0.95)
