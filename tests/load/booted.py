@@ -36,8 +36,8 @@ PLAIN = f"""server {{
 class Machine(parts.Elsewhere):
     """leader: the process id of its PID 1. one_cpu: all that runs there, on the first CPU."""
 
-    def __init__(self, url, leader, one_cpu=False):
-        super().__init__(url)
+    def __init__(self, url, leader, one_cpu=False, tokens=()):
+        super().__init__(url, tokens)
         self.leader = leader
         self.group = self.group_of(leader).rsplit("/", 1)[0]  # its own is init.scope
         self.store = "the booted machine's"

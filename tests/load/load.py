@@ -13,6 +13,9 @@ Usage: script/load bronze|silver|gold|compare [OPTION]...
   --machine PID         it runs on the booted machine whose PID 1 has this number here, and so does nginx (at
                         http://127.0.0.1): the load comes from its network, its units are measured and disturbed
   --cold                of a machine: nothing is cached when the users come; the hits of the first minute count
+  --access token        the API asks for a token: users are made who have one each (open)
+  --limits              [Limits] are on, at a thousand times what `auto` gives, so that nothing is refused
+  --token-file FILE     with --url or --machine: tokens that may read and write, one a line, which the users share
   --store postgres      with PostgreSQL, which syncs, and Redis; else one SQLite file
   --memory              store and spools in memory: not the disk is what is looked at
   --disturb restart     restarts an instance in the middle
@@ -23,7 +26,7 @@ Usage: script/load bronze|silver|gold|compare [OPTION]...
   --results FOLDER      where results are kept (build/load)
 
 The result is kept in FOLDER/NAME.json and compared with the one before. Exits 1 when the tier does
-not pass: its limits, and no request that failed.
+not pass: its limits, and no request that failed or was refused.
 """
 
 import argparse
@@ -100,6 +103,17 @@ def by_endpoint(before, after):
     return found
 
 
+def refused(before, after):
+    """{status: requests} that were answered with 401, 403 or 429."""
+    found = {}
+    for name, value in after.items():
+        if name.startswith("http_requests_total{"):
+            status = int(name.split('status="')[1].split('"')[0])
+            if status in (401, 403, 429) and value > before.get(name, 0):
+                found[status] = found.get(status, 0) + int(value - before.get(name, 0))
+    return found
+
+
 def hit_percent(before, after):
     hits = after.get("cache_hits_total", 0) - before.get("cache_hits_total", 0)
     misses = after.get("cache_misses_total", 0) - before.get("cache_misses_total", 0)
@@ -111,7 +125,7 @@ def run_tier(service, folder, tier, scale, how, is_cold):
     if is_cold:
         service.make_cold()
     before = service.metrics()
-    crowd = wrk.Crowd(folder, service.url, tier, codes, scale)
+    crowd = wrk.Crowd(folder, service.url, tier, codes, scale, service.tokens)
     total = sum(seconds for seconds, _ in crowd.stages)
     usage = Usage(service)
     events = [(total * i / 10, usage.look) for i in range(1, 10)]
@@ -126,7 +140,7 @@ def run_tier(service, folder, tier, scale, how, is_cold):
     if is_cold:
         found["first_minute_hit_percent"] = minute[0]
     if not how:  # else counters began anew
-        found.update(hit_percent=hit_percent(before, after), endpoints=by_endpoint(before, after))
+        found.update(hit_percent=hit_percent(before, after), endpoints=by_endpoint(before, after), refused=refused(before, after))
     return found
 
 
@@ -141,6 +155,8 @@ def verdict(tier, found):
         yield f"errors {found['error_percent']} %, not below {limit['error_percent']}"
     if found["errors"]:
         yield f"requests failed: {found['errors']}"
+    if found.get("refused"):
+        yield f"requests were refused: {found['refused']}"
     if found.get("first_minute_hit_percent", 100) < FIRST_MINUTE_HITS:
         yield f"cache hits of the first minute {found['first_minute_hit_percent']} %, below {FIRST_MINUTE_HITS}"
 
@@ -164,9 +180,9 @@ def print_tier(name, tier, found, last):
 
 # ---- compare ----
 
-def measure(folder, url, connections, seconds, codes, tier, seed):
+def measure(folder, url, connections, seconds, codes, tier, seed, token=""):
     host = url.split("//")[1]
-    script, output = wrk.write_script(folder, "compare", tier, codes, 0, seed, host)
+    script, output = wrk.write_script(folder, "compare", tier, codes, 0, seed, host, token)
     return wrk.run(script, output, url, connections, seconds)
 
 
@@ -198,7 +214,7 @@ def compare(service, folder, seconds, rounds):
     results = {name: [] for name, *_ in targets}
     for number in range(rounds):  # rounds of all alternate: the machine's speed drifts
         for name, url, connections, tier, _ in targets:
-            results[name].append(measure(folder, url, connections, seconds, codes, tier, 1000 + number))
+            results[name].append(measure(folder, url, connections, seconds, codes, tier, 1000 + number, *service.tokens[:1]))
     rows = []
     for name, _, connections, _, reference in targets:
         plain = [r.requests / r.seconds for r in results[f"nginx return 302, {connections}"]]
@@ -224,6 +240,9 @@ def parse_arguments():
     parser.add_argument("--url")
     parser.add_argument("--machine", type=int)
     parser.add_argument("--cold", action="store_true")
+    parser.add_argument("--access", choices=["open", "token"], default="open")
+    parser.add_argument("--limits", action="store_true")
+    parser.add_argument("--token-file")
     parser.add_argument("--store", choices=["sqlite", "postgres"], default="sqlite")
     parser.add_argument("--memory", action="store_true")
     parser.add_argument("--disturb", choices=["restart", "kill"])
@@ -237,6 +256,10 @@ def parse_arguments():
     options = parser.parse_args()
     if options.url and not options.machine and (options.disturb or options.one_cpu or options.name == "compare"):
         parser.error("--url: the service is not ours: no --disturb, --one-cpu or compare with it")
+    if (options.url or options.machine) and (options.access == "token" or options.limits):
+        parser.error("--access and --limits are of a service of its own; elsewhere: --token-file")
+    if options.token_file and not (options.url or options.machine):
+        parser.error("--token-file goes with --url or --machine")
     if options.machine and not options.url:
         options.url = "http://127.0.0.1"
     if options.cold and (not options.machine or options.name == "compare"):
@@ -244,23 +267,34 @@ def parse_arguments():
     return options
 
 
+def read_tokens(path):
+    if not path:
+        return []
+    with open(path) as file:
+        tokens = file.read().split()
+    if not tokens:
+        raise SystemExit(f"load: {path}: no token")
+    return tokens
+
+
 def open_service(folder, options):
     if options.machine:
-        return booted.Machine(options.url, options.machine, options.one_cpu)
+        return booted.Machine(options.url, options.machine, options.one_cpu, read_tokens(options.token_file))
     if options.url:
-        return parts.Elsewhere(options.url)
+        return parts.Elsewhere(options.url, read_tokens(options.token_file))
     cpus = os.sched_getaffinity(0)
     if options.one_cpu:
         os.sched_setaffinity(0, {min(cpus)})
     try:
-        return parts.Stack(folder, options.store, not options.memory)
+        return parts.Stack(folder, options.store, not options.memory, access=options.access, limits=options.limits)
     finally:
         os.sched_setaffinity(0, cpus)
 
 
 def name_of(options):
     words = [options.name, options.machine and "booted", options.store == "postgres" and "postgres", options.short and "short",
-             options.disturb, options.cold and "cold", options.memory and "memory", options.one_cpu and "one-cpu"]
+             options.disturb, options.cold and "cold", options.memory and "memory",
+             (options.access == "token" or options.token_file) and "token", options.limits and "limits", options.one_cpu and "one-cpu"]
     return "-".join(filter(None, words))
 
 

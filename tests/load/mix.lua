@@ -7,28 +7,30 @@ local redirect, list, create = @REDIRECT@, @LIST@, @CREATE@ -- upper bounds of 1
 local think = @THINK_MS@
 local n = 0
 local head = "Host: @HOST@\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:109.0) Gecko/20100101 Firefox/115.0\r\n"
+local token = "@TOKEN@" -- for the API; who follows a link has none
+local api = token == "" and head or head .. "Authorization: Bearer " .. token .. "\r\n"
 
 function init()
     math.randomseed(@SEED@)
 end
 
-local function get(path)
-    return "GET " .. path .. " HTTP/1.1\r\n" .. head .. "\r\n"
+local function get(path, fields)
+    return "GET " .. path .. " HTTP/1.1\r\n" .. fields .. "\r\n"
 end
 
 function request()
     local dice = math.random() * 100
     if dice < redirect then
-        return get("/" .. codes[math.random(#codes)])
+        return get("/" .. codes[math.random(#codes)], head)
     elseif dice < list then
-        return get("/urls?per_page=@PER_PAGE@")
+        return get("/urls?per_page=@PER_PAGE@", api)
     elseif dice < create then
         n = n + 1
         local body = '{"url":"https://www.example.com/load/@SEED@/' .. n .. '","title":"load"}'
-        return "POST /urls HTTP/1.1\r\n" .. head .. "Content-Type: application/json\r\nContent-Length: "
+        return "POST /urls HTTP/1.1\r\n" .. api .. "Content-Type: application/json\r\nContent-Length: "
             .. #body .. "\r\n\r\n" .. body
     end
-    return get("/health")
+    return get("/health", head)
 end
 
 if think > 0 then

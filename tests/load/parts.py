@@ -17,13 +17,18 @@ import proxy
 import redis
 
 TICKS = os.sysconf("SC_CLK_TCK")
+USERS = 8  # who have a token each
+# A thousand times what `auto` gives a client: all that come through one nginx here have one address.
+RAISED = ["Limits.Create=600000/1min", "Limits.Read=6000000/1min", "Limits.Misses=120000/1min", "Limits.FailedAuth=30000/1min",
+          "Limits.LinksPerUser=100000"]
 
 
 class Client:
-    """Requests to one address."""
+    """Requests to one address, with a token if there is one."""
 
-    def __init__(self, url):
+    def __init__(self, url, token=""):
         self.url = url.rstrip("/")
+        self.token = token
         self.parts = urllib.parse.urlsplit(self.url)
 
     def ask(self, method, path, body=None):
@@ -31,7 +36,8 @@ class Client:
         connection = kind(self.parts.hostname, self.parts.port, timeout=20)
         try:
             data = None if body is None else json.dumps(body)
-            connection.request(method, self.parts.path + path, data, {"Content-Type": "application/json"} if data else {})
+            fields = {"Authorization": "Bearer " + self.token} if self.token else {}
+            connection.request(method, self.parts.path + path, data, {"Content-Type": "application/json", **fields} if data else fields)
             answer = connection.getresponse()
             return answer.status, answer.read()
         finally:
@@ -83,11 +89,12 @@ def pss_bytes(pid):
 
 
 class Elsewhere:
-    """A service that runs already."""
+    """A service that runs already; tokens: of its users, where it asks for one."""
 
-    def __init__(self, url):
+    def __init__(self, url, tokens=()):
         self.url = url
-        self.client = Client(url)
+        self.tokens = list(tokens)
+        self.client = Client(url, *self.tokens[:1])
         self.store = url
 
     def metrics(self):
@@ -102,14 +109,16 @@ class Elsewhere:
 
 class Stack:
     """Three instances and nginx, with one SQLite file, or with a PostgreSQL that syncs, and Redis. disk:
-    False has store and spools in memory, where a machine's slow disk is not what is looked at."""
+    False has store and spools in memory, where a machine's slow disk is not what is looked at. access: who may use the
+    API; with "token", users who have one each are made. limits: they are on, raised."""
 
-    def __init__(self, folder, store="sqlite", disk=True, n_instances=3):
+    def __init__(self, folder, store="sqlite", disk=True, n_instances=3, access="open", limits=False):
         self.folder = folder
         self.disk = disk
         self.memory = None if disk else tempfile.TemporaryDirectory(prefix="shortener-load-", dir="/dev/shm")
         small = [] if disk else ["Clicks.SegmentSize=1M"]
-        self.service = harness.Service(["Log.Level=warning", *small], state=None if disk else self.memory.name)
+        self.service = harness.Service(["Log.Level=warning", f"API.Access={access}", *(RAISED if limits else []), *small],
+                                       state=None if disk else self.memory.name)
         self.proxy = self.postgres = self.redis = None
         self.store = store
         try:
@@ -119,12 +128,20 @@ class Stack:
             self.instances = [self.service.instance(str(n), path=path) for n, path in enumerate(paths, 1)]
             for instance in self.instances:
                 instance.start()
+            self.tokens = self.make_tokens() if access == "token" else []
             self.proxy = proxy.Proxy(os.path.join(folder, "nginx"), paths)
         except BaseException:
             self.close()
             raise
         self.url = f"http://127.0.0.1:{self.proxy.port}"
-        self.client = Client(self.url)
+        self.client = Client(self.url, *self.tokens[:1])
+
+    def make_tokens(self):
+        tokens = []
+        for n in range(USERS):
+            user = json.loads(self.service.ctl("--json", "user", "add", f"load-{n}", f"load-{n}@x.example").stdout)["id"]
+            tokens.append(self.service.ctl("token", "create", f"--user={user}", "--scopes=read,write", "load").stdout.strip())
+        return tokens
 
     def start_servers(self):
         self.postgres = postgres.Postgres(sync=self.disk)

@@ -27,7 +27,8 @@ def table(head, rows):
 def command(name):
     """How a result was made: bronze-postgres-short is script/load bronze --store=postgres --short."""
     words = name.split("-")
-    options = {"short": "--short", "postgres": "--store=postgres", "restart": "--disturb=restart", "kill": "--disturb=kill", "memory": "--memory", "booted": "--machine=PID", "cold": "--cold"}
+    options = {"short": "--short", "postgres": "--store=postgres", "restart": "--disturb=restart", "kill": "--disturb=kill", "memory": "--memory", "booted": "--machine=PID", "cold": "--cold",
+               "token": "--token-file=FILE" if "booted" in words else "--access=token", "limits": "--limits"}
     return "`script/load " + " ".join([words[0], *(options[word] for word in words[1:] if word in options),
                                        *(["--one-cpu"] if name.endswith("one-cpu") else [])]) + "`"
 

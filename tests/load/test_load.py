@@ -68,7 +68,7 @@ class Tiers(unittest.TestCase):
         tier = load.tiers()["bronze"]
         good = {"requests": 9, "p95_ms": 1, "error_percent": 0, "errors": {}}
         self.assertEqual(list(load.verdict(tier, good)), [])
-        for bad in ({"requests": 0}, {"p95_ms": 3000}, {"error_percent": 5}, {"errors": {"status": 1}}):
+        for bad in ({"requests": 0}, {"p95_ms": 3000}, {"error_percent": 5}, {"errors": {"status": 1}}, {"refused": {429: 1}}):
             self.assertEqual(len(list(load.verdict(tier, {**good, **bad}))), 1, bad)
 
     def test_the_report_is_filled_in(self):
@@ -132,6 +132,40 @@ class Runs(unittest.TestCase):
             service.instances[0].stop()
             with self.assertRaises(AssertionError):
                 run("bronze", "--short", url)
+
+    def test_with_tokens_and_limits(self):
+        _, found = run("bronze", "--short", "--memory", "--access=token", "--limits")
+        self.assertEqual((found["errors"], found["refused"]), ({}, {}))
+        kinds = found["endpoints"]
+        self.assertGreater(min(kinds[name]["requests"] for name in ("urls.create_url", "urls.list_urls")), 20)
+
+    def test_what_is_refused_is_seen(self):
+        """A driver without a token, and one with a budget of one request, do not pass."""
+        with tempfile.TemporaryDirectory() as folder:
+            stack = parts.Stack(folder, disk=False, n_instances=1, access="token", limits=True)
+            try:
+                self.assertEqual(stack.client.ask("GET", "/urls")[0], 200)
+                self.assertGreater(stack.metrics()["shortener_limit_bytes"], 0)
+                self.assertEqual(parts.Client(stack.url).ask("POST", "/urls", {"url": "https://www.example.com/"})[0], 401)
+                with self.assertRaisesRegex(AssertionError, "401"):
+                    run("bronze", "--short", "--url=" + stack.url)
+                with open(os.path.join(folder, "tokens"), "w") as file:
+                    file.write("\n".join(stack.tokens))
+                self.assertEqual(load.read_tokens(file.name), stack.tokens)
+                codes = stack.client.make_links(1)
+                self.refuses(folder, stack, codes, "", 401)
+                stack.instances[0].options.append("Limits.Read=1/1d:1")
+                stack.instances[0].restart()
+                self.refuses(folder, stack, codes, stack.tokens[0], 429)
+            finally:
+                stack.close()
+
+    def refuses(self, folder, stack, codes, token, status):
+        before = stack.metrics()
+        only_lists = {"mix": {"list": 100}, "per_page": 10}
+        result = load.measure(folder, stack.url, 2, 1, codes, only_lists, 1, token)
+        refused = load.refused(before, stack.metrics())
+        self.assertEqual((list(refused), result.errors["status"] > 0), ([status], True), refused)
 
     def test_the_service_counts_what_wrk_counts(self):
         with tempfile.TemporaryDirectory() as folder:

@@ -61,7 +61,7 @@ class Result:
                 "max_ms": self.longest_us / 1000}
 
 
-def write_script(folder, name, tier, codes, think_seconds, seed, host):
+def write_script(folder, name, tier, codes, think_seconds, seed, host, token=""):
     """A Lua script for a cohort; its path and that of what it will write."""
     bounds, total = {}, 0
     for kind in ("redirect", "list", "create", "health"):
@@ -71,7 +71,7 @@ def write_script(folder, name, tier, codes, think_seconds, seed, host):
     output = os.path.join(folder, name + ".out")
     words = {"CODES": ",".join(f'"{code}"' for code in codes), "REDIRECT": bounds["redirect"], "LIST": bounds["list"],
              "CREATE": bounds["create"], "THINK_MS": int(1000 * think_seconds), "SEED": seed, "OUTPUT": output,
-             "PER_PAGE": tier["per_page"], "HOST": host}
+             "PER_PAGE": tier["per_page"], "HOST": host, "TOKEN": token}
     with open(os.path.join(HERE, "mix.lua")) as file:
         text = file.read()
     for word, value in words.items():
@@ -122,10 +122,11 @@ def cohorts(stages, users):
 
 
 class Crowd:
-    """Runs the cohorts of a tier; `events` are called once each at their second."""
+    """Runs the cohorts of a tier; `events` are called once each at their second. Cohorts take the tokens in turn."""
 
-    def __init__(self, folder, url, tier, codes, scale):
+    def __init__(self, folder, url, tier, codes, scale, tokens=()):
         self.folder, self.url, self.tier, self.codes = folder, url, tier, codes
+        self.tokens = tokens or [""]
         self.stages = [(seconds * scale, users) for seconds, users in tier["stages"]]
         self.threads = []
         self.error = None
@@ -136,7 +137,7 @@ class Crowd:
             time.sleep(max(0, start + begin - time.monotonic()))
             host = self.url.split("//")[1].split("/")[0]
             script, output = write_script(self.folder, f"cohort-{number}", self.tier, self.codes, self.tier["think_seconds"],
-                                          number + 1, host)
+                                          number + 1, host, self.tokens[number % len(self.tokens)])
             done = subprocess.run(command(script, self.url, users, end - begin), capture_output=True, text=True, check=False)
             if not os.path.exists(output):
                 raise AssertionError(f"wrk: {done.returncode}: {done.stdout}{done.stderr}")
