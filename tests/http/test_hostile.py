@@ -10,11 +10,14 @@ import harness
 import run_hostile
 
 
+CASES = 300  # at least: what was promised
+
+
 def main():
     with harness.Service() as service:
         passed, failed = run_hostile.run("127.0.0.1", service.start().port)
     print(f"{passed} passed, {failed} failed")
-    sys.exit(1 if failed or not passed else 0)
+    sys.exit(1 if failed or passed < CASES else 0)
 
 
 if __name__ == "__main__":

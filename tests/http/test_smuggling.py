@@ -31,6 +31,7 @@ if shutil.which("nginx"):
 
 LONG, HUGE = 500, 32768  # bytes
 AROUND = 6  # bytes on either side of a cut
+REFUSED = 300  # requests at least that are malformed or smuggle, no two the same
 MARK = (b"GET /health HTTP/1.1\r\nHost: a.example\r\nX-Request-Id: marked\r\n"
         b"Connection: close\r\n\r\n")
 # A request that nginx answers alone.
@@ -49,6 +50,8 @@ def load():
             if len(case["data"]) <= HUGE:
                 case["ends"] = ends(case["data"])
                 cases.append(case)
+    different = {case["data"] for case in cases if min(case["expect"]) >= 400}
+    assert len(different) >= REFUSED, f"{len(different)} requests that are refused, not {REFUSED}"
     return cases
 
 

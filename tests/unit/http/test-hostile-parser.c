@@ -19,7 +19,7 @@
 #include "http/chars.h"
 #include "http/parser.h"
 
-#define CASES_MIN 250u
+#define CASES_MIN 300u
 
 typedef struct Outcome {
         size_t n_answers;
