@@ -544,6 +544,37 @@ static void test_many_fields(void **state) {
         }
 }
 
+/* A token in a field's value: whatever its characters are, the parser comes to the same, by reads
+ * of any size. It asks of each byte whether it may stand there, which is true of all 62, and
+ * nothing else: what they are is left to token/. */
+static void test_a_secret_changes_nothing(void **state) {
+        static const char digits[] =
+                        "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+        static const char before[] = "GET /urls HTTP/1.1\r\n" HOST "Authorization: Bearer sht_";
+        char text[sizeof before + 49 + 4];
+        HttpHead first[sizeof text], head;
+        size_t len = sizeof before - 1 + 49 + 4;
+
+        (void)state;
+        memcpy(text, before, sizeof before - 1);
+        memcpy(text + len - 4, "\r\n\r\n", 4);
+        for (size_t i = 0; i < 62; i++) {
+                for (size_t at = 0; at < 49; at++)
+                        text[sizeof before - 1 + at] = digits[(i + at * (i % 7)) % 62];
+                http_head_init(&head);
+                for (size_t n = 1; n <= len; n++) {
+                        assert_int_equal(http_parse_head(&head, text, n),
+                                         n < len ? HTTP_PARSE_MORE : HTTP_PARSE_DONE);
+                        if (i == 0)
+                                first[n] = head;
+                        assert_same_head(&head, first + n);
+                        assert_int_equal(head.state, first[n].state);
+                        assert_int_equal(head.scanned, first[n].scanned);
+                }
+                assert_int_equal(head.known[HTTP_FIELD_AUTHORIZATION].len, 7 + 4 + 49);
+        }
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                         cmocka_unit_test(test_request_is_taken_apart),
@@ -562,6 +593,7 @@ int main(void) {
                         cmocka_unit_test(test_long_field),
                         cmocka_unit_test(test_long_head),
                         cmocka_unit_test(test_many_fields),
+                        cmocka_unit_test(test_a_secret_changes_nothing),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
