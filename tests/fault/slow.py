@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 """Slow clients by slowhttptest: heads that never end (-H), bodies that hardly come (-B), answers that are hardly
 read (-X), as many as nearly fill MaxConnections=. Meanwhile each live request is served, on connections that
-are there and on new ones; the slow ones are ended by their time limit, heads and bodies with 408."""
+are there and on new ones; the slow ones are ended by their time limit, heads and bodies with 408. Each costs at
+most 8 KiB of the daemon's memory."""
 
 import os
 import resource
@@ -22,6 +23,10 @@ LIMIT = 1.0 * harness.SLOW            # seconds that a live request may take
 # Options of slowhttptest, path, and the seconds after which the daemon has ended the last one.
 KINDS = {"-H": (["-i", "3"], "/nosuch", 10), "-B": (["-i", "2", "-x", "10", "-s", "8192"], "/urls", 10),
          "-X": (["-w", "10", "-y", "20", "-n", "1", "-z", "5", "-k", "3"], "/urls?per_page=10", 75)}
+# Of memory that is not shared, a slow connection: the 512 of an idle one; what it sent of a head, in a buffer that doubles;
+# for a body the exchange, whose arena begins with 4 KiB. What a slow reader does not take is in the kernel's buffer.
+BYTES = {"-H": 2048, "-B": 8192, "-X": 8192}
+LOAD_BYTES = 4 << 20                  # the same, for the live load beside them
 LEFT = "No open connections left"     # because the peer has closed all
 
 
@@ -68,16 +73,16 @@ class Slow(unittest.TestCase):
         return process, log
 
     def watch(self, processes, connection):
-        """Until all tools have ended: the most connections, and when the last of them was gone."""
-        most, start, gone = 0, time.monotonic(), 0.0
+        """Until all tools have ended: the most connections, the most memory, and when the last of them was gone."""
+        most, memory, start, gone = 0, 0, time.monotonic(), 0.0
         while any(process.poll() is None for process in processes):
             lines = self.one.get("/metrics", connection=connection).body.decode().splitlines()
             n = sum(int(float(line.rsplit(" ", 1)[1])) for line in lines if line.startswith("shortener_connections{"))
-            most = max(most, n)
+            most, memory = max(most, n), max(memory, pressure.memory(self.one.process.pid))
             if n > 20:
                 gone = time.monotonic() - start
             time.sleep(0.1)  # a rate, not a wait
-        return most, gone
+        return most, memory, gone
 
     def run_kinds(self, *kinds):
         admin = self.one.connect()
@@ -86,11 +91,12 @@ class Slow(unittest.TestCase):
         load = faults.Load([self.one], self.codes, connections=4, depth=1, writers=1, pause=0.01, write_pause=0.05)
         with load, Newcomers(self.one, "/" + self.codes[0]) as newcomers:
             tools = [self.tool(kind) for kind in kinds]
-            most, gone = self.watch([process for process, _ in tools], admin)
+            most, peak, gone = self.watch([process for process, _ in tools], admin)
         admin.close()
         outputs = [faults.read_text(log) for _, log in tools]
         refused = int(self.one.metric("shortener_http_refusals_total ") - refusals)
-        used = pressure.memory(self.one.process.pid) - memory
+        used, left = peak - memory, pressure.memory(self.one.process.pid) - memory
+        allowed = LOAD_BYTES + SLOW * sum(BYTES[kind] for kind in kinds)
         failures = [f for w in load.writers for f in w.failures]
         broken = sum(t.broken for t in load.visitors + load.writers)
         longest = max([max(v.longest for v in load.visitors), *newcomers.latencies])
@@ -98,11 +104,14 @@ class Slow(unittest.TestCase):
               f"them by 408; {load.n_answered} visits, {len(newcomers.latencies)} of new clients and {load.n_written} links "
               f"answered, {len(failures) + broken + len(newcomers.bad)} failed, p99 "
               f"{faults.milliseconds(faults.percentile(newcomers.latencies, 0.99))}, longest "
-              f"{faults.milliseconds(longest)}; memory {used / 1e6:+.1f} MB", flush=True)
+              f"{faults.milliseconds(longest)}; memory {used / 1e6:+.1f} MB of {allowed / 1e6:.1f} allowed, then {left / 1e6:+.1f} MB",
+              flush=True)
         self.answered += load.answered()
         self.assertEqual((set(load.statuses()), failures, broken, newcomers.bad), ({302}, [], 0, []))
         self.assertGreater(most, 0.9 * SLOW * len(kinds))
         self.assertLess(longest, LIMIT)
+        if harness.SLOW == 1:  # a sanitizer keeps what was freed
+            self.assertLess(used, allowed)
         self.assertGreaterEqual(refused, 0.95 * SLOW * len([kind for kind in kinds if kind != "-X"]))
         for kind, output in zip(kinds, outputs):
             if kind != "-X":
