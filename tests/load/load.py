@@ -103,13 +103,16 @@ def by_endpoint(before, after):
     return found
 
 
-def refused(before, after):
-    """{status: requests} that were answered with 401, 403 or 429."""
+REFUSED = (401, 403, 429)
+
+
+def bad_statuses(before, after):
+    """{status: requests} of 400 and above."""
     found = {}
     for name, value in after.items():
         if name.startswith("http_requests_total{"):
             status = int(name.split('status="')[1].split('"')[0])
-            if status in (401, 403, 429) and value > before.get(name, 0):
+            if status >= 400 and value > before.get(name, 0):
                 found[status] = found.get(status, 0) + int(value - before.get(name, 0))
     return found
 
@@ -140,7 +143,7 @@ def run_tier(service, folder, tier, scale, how, is_cold):
     if is_cold:
         found["first_minute_hit_percent"] = minute[0]
     if not how:  # else counters began anew
-        found.update(hit_percent=hit_percent(before, after), endpoints=by_endpoint(before, after), refused=refused(before, after))
+        found.update(hit_percent=hit_percent(before, after), endpoints=by_endpoint(before, after), statuses=bad_statuses(before, after))
     return found
 
 
@@ -154,9 +157,9 @@ def verdict(tier, found):
     if found["error_percent"] >= limit["error_percent"]:
         yield f"errors {found['error_percent']} %, not below {limit['error_percent']}"
     if found["errors"]:
-        yield f"requests failed: {found['errors']}"
-    if found.get("refused"):
-        yield f"requests were refused: {found['refused']}"
+        yield f"requests failed: {found['errors']}, answered with {found.get('statuses', {})}"
+    if any(status in REFUSED for status in found.get("statuses", {})):
+        yield f"requests were refused: {found['statuses']}"
     if found.get("first_minute_hit_percent", 100) < FIRST_MINUTE_HITS:
         yield f"cache hits of the first minute {found['first_minute_hit_percent']} %, below {FIRST_MINUTE_HITS}"
 

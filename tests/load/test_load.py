@@ -68,7 +68,7 @@ class Tiers(unittest.TestCase):
         tier = load.tiers()["bronze"]
         good = {"requests": 9, "p95_ms": 1, "error_percent": 0, "errors": {}}
         self.assertEqual(list(load.verdict(tier, good)), [])
-        for bad in ({"requests": 0}, {"p95_ms": 3000}, {"error_percent": 5}, {"errors": {"status": 1}}, {"refused": {429: 1}}):
+        for bad in ({"requests": 0}, {"p95_ms": 3000}, {"error_percent": 5}, {"errors": {"status": 1}}, {"statuses": {429: 1}}):
             self.assertEqual(len(list(load.verdict(tier, {**good, **bad}))), 1, bad)
 
     def test_the_report_is_filled_in(self):
@@ -135,7 +135,7 @@ class Runs(unittest.TestCase):
 
     def test_with_tokens_and_limits(self):
         _, found = run("bronze", "--short", "--memory", "--access=token", "--limits")
-        self.assertEqual((found["errors"], found["refused"]), ({}, {}))
+        self.assertEqual((found["errors"], found["statuses"]), ({}, {}))
         kinds = found["endpoints"]
         self.assertGreater(min(kinds[name]["requests"] for name in ("urls.create_url", "urls.list_urls")), 20)
 
@@ -164,7 +164,7 @@ class Runs(unittest.TestCase):
         before = stack.metrics()
         only_lists = {"mix": {"list": 100}, "per_page": 10}
         result = load.measure(folder, stack.url, 2, 1, codes, only_lists, 1, token)
-        refused = load.refused(before, stack.metrics())
+        refused = load.bad_statuses(before, stack.metrics())
         self.assertEqual((list(refused), result.errors["status"] > 0), ([status], True), refused)
 
     def test_the_service_counts_what_wrk_counts(self):
