@@ -20,6 +20,7 @@
 #include "alertd/stamp.h"
 #include "basic/clock.h"
 #include "basic/hash.h"
+#include "http/origin.h"
 #include "sys/fd.h"
 
 #define POSTS_MAX       512u /* with the keeper */
@@ -186,6 +187,12 @@ static void receive(Manager *manager, HttpExchange *exchange) {
         manager->n_posts++;
 }
 
+/* A page that somebody on this host looks at could send alerts to wherever they are forwarded. */
+static void refuse_foreign(Manager *manager, HttpExchange *exchange) {
+        manager->n_refused++;
+        answer(exchange, 403, SLICE("{\"error\":\"Forbidden\"}\n"));
+}
+
 static void refuse_many(Manager *manager, HttpExchange *exchange) {
         log_error("a request with more than %u alerts: not kept, answered 413", BATCH_ALERTS_MAX);
         manager->n_refused++;
@@ -298,7 +305,9 @@ static void on_request(void *userdata, HttpExchange *exchange) {
         const HttpRequest *request = &exchange->request;
         Manager *manager = userdata;
 
-        if (request->method == HTTP_POST)
+        if (request->method == HTTP_POST && http_from_elsewhere(request, SLICE_NONE))
+                refuse_foreign(manager, exchange);
+        else if (request->method == HTTP_POST)
                 receive(manager, exchange);
         else if (request->method != HTTP_GET && request->method != HTTP_HEAD)
                 answer(exchange, 405, SLICE("{\"error\":\"Method not allowed\"}\n"));

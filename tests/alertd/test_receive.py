@@ -142,6 +142,14 @@ class Receive(unittest.TestCase):
                                                               for b in bodies])
         self.assertEqual(sorted(f["alert_name"] for f in files.values()), ["Listed"] + ["unknown"] * 6)
 
+    def test_a_page_of_another_site(self):
+        """A browser on this host, which asks nobody before it sends text."""
+        for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Origin": "http://evil.example"}, {"Origin": "null"}):
+            answer = self.receiver.request("POST", "/alert", b'{"alerts":[{"labels":{"alertname":"Forged"}}]}',
+                                           headers={"Content-Type": "text/plain", **headers})
+            self.assertEqual(answer.status, 403, headers)
+        self.assertEqual(self.new(), ([], {}))
+
     def test_methods(self):
         for method in ("PUT", "DELETE", "PATCH", "OPTIONS"):
             answer = self.receiver.request(method, "/alert", b"{}" if method != "DELETE" else None)
