@@ -211,7 +211,7 @@ static void test_every_escape(void **state) {
         static const char *const parts[] = {"", "?"};
 
         (void)state;
-        for (char c = '!'; c <= '~'; c++)
+        for (int c = '!'; c <= '~'; c++)
                 for (size_t i = 0; i < ELEMENTSOF(parts); i++) {
                         bool same = !strchr(kept[i], c);
                         char plain[64], escaped[64], text[80];
