@@ -13,6 +13,7 @@
 #include "daemon/manager.h"
 #include "model/host.h"
 #include "policy/blocklist.h"
+#include "policy/location.h"
 
 /* In the form that targets have, malloc'ed; *ret NULL: it is no host. */
 static int own_host(Slice text, char **ret) {
@@ -23,32 +24,14 @@ static int own_host(Slice text, char **ret) {
         *ret = NULL;
         if (r < 0)
                 return r == -ENOMEM ? r : 0;
-        if (host[len - 1] == '.')
-                len--;
         *ret = slice_to_string(slice_make(host, len));
         return *ret ? 0 : -ENOMEM;
-}
-
-/* The host of BaseURL=, malloc'ed; *ret NULL: there is none. */
-static int base_host(const Manager *manager, char **ret) {
-        Slice url = slice_from_string(manager->options.server.base_url), rest;
-        ptrdiff_t at = slice_search(url, SLICE("://"));
-
-        *ret = NULL;
-        if (at < 0)
-                return 0;
-        url = slice_from(url, (size_t)at + 3);
-        (void)slice_cut(url, '/', &url, &rest);
-        if (slice_starts_with(url, SLICE("[")))
-                url = slice_sub(url, 0, (size_t)(slice_find(url, ']') + 1));
-        else
-                (void)slice_cut(url, ':', &url, &rest);
-        return own_host(url, ret);
 }
 
 static int find_own_hosts(Manager *manager) {
         char **given = manager->options.links.own_hosts;
         size_t n = 0, n_own = 0;
+        Slice base_url; /* none: it has no host */
         int r;
 
         while (given[n])
@@ -65,7 +48,8 @@ static int find_own_hosts(Manager *manager) {
                 else
                         log_warning("[Links] OwnHosts=: %s is no host name", given[i]);
         }
-        return base_host(manager, manager->own_hosts + n_own);
+        base_url = slice_from_string(manager->options.server.base_url);
+        return own_host(location_host(base_url), manager->own_hosts + n_own);
 }
 
 static void apply_policy(Manager *manager) {

@@ -48,13 +48,18 @@ Slice location_host(Slice location) {
         return host;
 }
 
+Slice location_without_dots(Slice host) {
+        while (host.len > 0 && host.data[host.len - 1] == '.')
+                host.len--;
+        return host;
+}
+
 Slice location_plain_host(Slice host, char buffer[LOCATION_IPV4_SIZE]) {
         unsigned char address[16];
         char text[HOST_SIZE];
         const unsigned char *v4;
 
-        while (host.len > 0 && host.data[host.len - 1] == '.')
-                host.len--;
+        host = location_without_dots(host);
         if (host.len < 2 || host.data[0] != '[' || host.len > sizeof text)
                 return host;
         memcpy(text, host.data + 1, host.len - 2);

@@ -9,6 +9,9 @@
 /* The host, without credentials and port; an IPv6 address with its brackets. */
 Slice location_host(Slice location);
 
+/* Dots at the end mean the same name; of more than one nobody knows what some resolver makes. */
+Slice location_without_dots(Slice host);
+
 #define LOCATION_IPV4_SIZE sizeof "255.255.255.255"
 
 /* What is the same for all ways to write this host: without dots at its end, of an IPv6 address

@@ -36,18 +36,11 @@ static bool is_own(char *const *own_hosts, Slice host) {
         return false;
 }
 
-/* One dot at the end means the same name; of more nobody knows what some resolver makes. */
-static Slice without_dot(Slice host) {
-        while (host.len > 0 && host.data[host.len - 1] == '.')
-                host.len--;
-        return host;
-}
-
 bool policy_host_private(Slice host) {
         unsigned char address[16];
         char text[HOST_SIZE];
 
-        host = without_dot(host);
+        host = location_without_dots(host);
         if (host.len == 0 || host.len >= sizeof text)
                 return true;
         memcpy(text, host.data, host.len);
@@ -131,7 +124,7 @@ bool policy_host_mixed(Slice host) {
         bool more = true;
         size_t n;
 
-        host = without_dot(host);
+        host = location_without_dots(host);
         while (more) {
                 more = slice_cut(host, '.', &label, &host);
                 if (!slice_starts_with_nocase(label, SLICE("xn--")))

@@ -42,6 +42,13 @@ static bool has(const Blocklist *list, const char *location) {
         return blocklist_has(list, slice_from_string(location));
 }
 
+static void check_each(const Blocklist *list, bool blocked, const char *const *locations,
+                       size_t n) {
+        for (size_t i = 0; i < n; i++)
+                if (has(list, locations[i]) != blocked)
+                        fail_msg("%s", locations[i]);
+}
+
 static size_t bad_lines(const Blocklist *list) {
         BlocklistStats stats;
 
@@ -143,12 +150,8 @@ static void test_ipv4_in_ipv6(void **state) {
                                "https://[::ffff:192.0.2.10]:444/mal\n");
 
         (void)state;
-        for (size_t i = 0; i < sizeof same / sizeof same[0]; i++)
-                if (!has(list, same[i]))
-                        fail_msg("%s", same[i]);
-        for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
-                if (has(list, others[i]))
-                        fail_msg("%s", others[i]);
+        check_each(list, true, same, ELEMENTSOF(same));
+        check_each(list, false, others, ELEMENTSOF(others));
         assert_int_equal(bad_lines(list), 0);
         blocklist_free(list);
 }
@@ -180,12 +183,8 @@ static void test_urls_in_disguise(void **state) {
                                "https://wiki.example/Foo_(bar):x?a=b&c\n");
 
         (void)state;
-        for (size_t i = 0; i < sizeof same / sizeof same[0]; i++)
-                if (!has(list, same[i]))
-                        fail_msg("%s", same[i]);
-        for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
-                if (has(list, others[i]))
-                        fail_msg("%s", others[i]);
+        check_each(list, true, same, ELEMENTSOF(same));
+        check_each(list, false, others, ELEMENTSOF(others));
         assert_true(has(list, "http://u.example/%2F%zz"));
         assert_true(has(list, "https://wiki.example/Foo_%28bar%29%3ax?a=b&c"));
         assert_false(has(list, "https://wiki.example/Foo_(bar):x?a=b%26c"));
