@@ -176,11 +176,26 @@ static void accept_all(HttpServer *server, size_t listener) {
         }
 }
 
+/* false: it was reset before it was accepted. What it sent could be read all the same, but nobody
+ * would know whose it is, and who has no address is taken for a program of this host. */
+static bool take_remote(HttpConn *conn) {
+        struct sockaddr_storage peer = {0};
+        socklen_t len = sizeof peer;
+
+        if (getpeername(conn->fd, (struct sockaddr *)&peer, &len) == 0)
+                conn->remote_len = (uint8_t)socket_address_text(&peer, conn->remote);
+        return conn->remote_len > 0;
+}
+
+/* Before it had a state: its place is free again. */
+static void give_up(HttpConn *conn) {
+        list_append(&conn->server->lists[CONN_FREE], &conn->node);
+        conn_close(conn);
+}
+
 void conn_open(HttpServer *server, int fd, bool local) {
         ListNode *node = list_first(&server->lists[CONN_FREE]);
         struct epoll_event event = {.events = EPOLLIN};
-        struct sockaddr_storage peer = {0};
-        socklen_t len = sizeof peer;
         HttpConn *conn;
 
         if (node) {
@@ -198,12 +213,14 @@ void conn_open(HttpServer *server, int fd, bool local) {
                         .local = local,
         };
         http_head_init(&conn->head);
-        if (!local && getpeername(fd, (struct sockaddr *)&peer, &len) == 0)
-                conn->remote_len = (uint8_t)socket_address_text(&peer, conn->remote);
+        if (!local && !take_remote(conn)) {
+                give_up(conn);
+                return;
+        }
         conn_set_trust(conn);
         event.data.ptr = conn;
         if (epoll_ctl(server->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0)
-                conn_close(conn);
+                give_up(conn);
         else
                 conn_settle_state(conn);
 }

@@ -6,7 +6,9 @@ import http.client
 import json
 import os
 import re
+import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -364,6 +366,28 @@ class Access(unittest.TestCase):
         one = service.start(options=["API.Access=token", "Limits.Misses=10/1d:2", "Server.TrustedProxy=127.0.0.1"])
         self.check_nameless(lambda target, fields: int(one.raw(
             f"GET {target} HTTP/1.1\r\nHost: a\r\n{fields}Connection: close\r\n\r\n".encode()).split()[1]))
+
+    def test_who_was_gone_before_is_not_this_host(self):
+        """Reset before it was accepted, a connection has no address any more, but what it sent can still be read."""
+        with harness.Service() as service:
+            one = service.start(options=["API.Access=open", "Limits.Create=10/1d:2"])
+            url, body = one.create("https://example.com/"), b'{"url":"https://example.com/"}'
+
+            def accepted():
+                return one.metric("shortener_connections_accepted_total ")
+            before = accepted()
+            one.signal(signal.SIGSTOP)
+            for data in [b"GET /%s HTTP/1.1\r\nHost: a\r\n\r\n" % url["short_code"].encode()] + \
+                    [b"POST /urls HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
+                     % (len(body), body)] * 9:
+                with socket.create_connection(("127.0.0.1", one.port)) as sock:
+                    sock.sendall(data)
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            one.signal(signal.SIGCONT)
+            harness.wait_for(lambda: accepted() - before > 10, 10, "the connections")
+            one.create("https://example.com/")  # behind what they asked for, and within the budget
+            self.assertEqual(one.get("/urls").headers["X-Total-Count"], "2")
+            self.assertEqual(one.get(f"/urls/{url['id']}/stats").json["redirect_count"], 0)
 
     def test_large_body_without_a_token_is_not_taken(self):
         answer = self.one.post("/urls", {"url": "https://example.com/" + "x" * 200000})
