@@ -141,7 +141,10 @@ class Site(unittest.TestCase):
                          "Request header fields too large")
 
     def test_what_nginx_refuses_is_json(self):
-        for request, status, text in ((b"GET / HTTP/1.1\r\n\r\n", 400, "Bad request"),
+        chunks = [(b"%s HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n" % line, 400, "Bad request")
+                  for line in (b"GET /urls", b"POST /urls", b"PUT /urls/1", b"GET /users/bulk", b"POST /users/bulk", b"PUT /users/bulk",
+                               b"GET /metrics")]
+        for request, status, text in (*chunks, (b"GET / HTTP/1.1\r\n\r\n", 400, "Bad request"),
                                       (b"TRACE / HTTP/1.1\r\nHost: a\r\n\r\n", 405, "Method not allowed"),
                                       (b"POST /urls HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: x\r\n\r\n", 501,
                                        "Not implemented"),
