@@ -110,11 +110,18 @@ static bool needs_none(int c, bool in_query) {
         return c > 0x20 && c < 0x7f && !strchr(in_query ? "%#&+;=" : "%/?#", c);
 }
 
+/* A query of nothing is none. */
+static bool ends(Slice rest, bool in_query) {
+        if (rest.len > 0 && rest.data[0] == '?' && !in_query)
+                rest = slice_from(rest, 1);
+        return rest.len == 0 || rest.data[0] == '#';
+}
+
 static void put_rest(Page *page, Slice rest) {
         static const char hex[] = "0123456789ABCDEF";
         bool in_query = false;
 
-        while (rest.len > 0 && rest.data[0] != '#') {
+        while (!ends(rest, in_query)) {
                 int c = escaped(rest);
                 char text[3] = {'%', hex[c >> 4 & 15], hex[c & 15]}, plain = (char)c;
 

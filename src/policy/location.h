@@ -22,6 +22,7 @@ Slice location_plain_host(Slice host, char buffer[LOCATION_IPV4_SIZE]);
 #define LOCATION_PAGE_SIZE (MODEL_LOCATION_MAX + 2)
 
 /* What is the same for all targets that lead to the same page: with the plain host, without
- * credentials, escapes of characters that need none (and those of others in capitals) and the
- * fragment. Returns the length, 0 if the location is over MODEL_LOCATION_MAX or none. */
+ * credentials, escapes of characters that need none (and those of others in capitals), an
+ * empty query and the fragment. Returns the length, 0 if the location is over MODEL_LOCATION_MAX or
+ * none. */
 size_t location_page(Slice location, char ret[LOCATION_PAGE_SIZE]) _must_check_;

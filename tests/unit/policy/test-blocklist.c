@@ -180,12 +180,19 @@ static void test_urls_in_disguise(void **state) {
                         "https://host.example@other.example/bad/~x|y?q=1",
         };
         Blocklist *list = load("https://host.example/bad/~x|y?q=1\nhttp://u@u.example/%2f%zz#f\n"
-                               "https://wiki.example/Foo_(bar):x?a=b&c\n");
+                               "https://wiki.example/Foo_(bar):x?a=b&c\nhttps://bare.example/"
+                               "bad\nhttps://mark.example/?\n");
 
         (void)state;
         check_each(list, true, same, ELEMENTSOF(same));
         check_each(list, false, others, ELEMENTSOF(others));
         assert_true(has(list, "http://u.example/%2F%zz"));
+        assert_true(has(list, "https://bare.example/bad?"));
+        assert_true(has(list, "https://bare.example/bad?#x?"));
+        assert_false(has(list, "https://bare.example/bad??"));
+        assert_false(has(list, "https://bare.example/bad?x"));
+        assert_false(has(list, "https://bare.example/bad%3F"));
+        assert_true(has(list, "https://mark.example/"));
         assert_true(has(list, "https://wiki.example/Foo_%28bar%29%3ax?a=b&c"));
         assert_false(has(list, "https://wiki.example/Foo_(bar):x?a=b%26c"));
         assert_int_equal(bad_lines(list), 0);
