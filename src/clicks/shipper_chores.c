@@ -18,6 +18,7 @@ void shipper_count_move(Shipper *shipper, const StreamMove *move) {
          */
         if (move->backwards) {
                 shipper->listed = false;
+                ended_done(&shipper->ended); /* all of them are asked for again */
                 if (shipper->page)
                         host_page_touch_all(shipper->page);
         }

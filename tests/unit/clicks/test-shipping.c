@@ -150,6 +150,15 @@ static void test_backlog_is_guessed(void **state) {
         (void)spool_free(spool);
 }
 
+/* At once: the shipper looks all the time. spools: what becomes of the positions. */
+#define RESTORE(spools)                                                                    \
+ "BEGIN IMMEDIATE;"                                                                        \
+ "UPDATE totals SET redirects = 0, events = events -"                                      \
+ " (SELECT count(*) FROM events WHERE spool IS NOT NULL);"                                 \
+ "DELETE FROM events WHERE spool IS NOT NULL; UPDATE url_totals SET redirects = 0;" spools \
+ " COMMIT;"
+#define BEGUN "UPDATE spools SET next_seq = first_seq, rows = 0;"
+
 /* The store was restored from a backup, and no visit comes that would make the shipper notice. */
 static void test_restored_while_idle(void **state) {
         const World *world = *state;
@@ -166,26 +175,50 @@ static void test_restored_while_idle(void **state) {
         thread = thread_begin(shipper);
         wait_for(count_rows(world) == 300);
         if (use_sqlite) {
-                const char *restore = "UPDATE totals SET redirects = 0, events = events -"
-                                      " (SELECT count(*) FROM events WHERE spool IS NOT NULL);"
-                                      "DELETE FROM events WHERE spool IS NOT NULL;"
-                                      "UPDATE spools SET next_seq = first_seq, rows = 0;"
-                                      "UPDATE url_totals SET redirects = 0;";
-
                 /* Nothing of the own spool was shipped yet: an older one tells. */
-                execute(world, restore);
+                execute(world, RESTORE(BEGUN));
                 wait_for(count_rows(world) == 300);
                 visits(spool, 100);
                 wait_for(count_rows(world) == 400);
-                execute(world, restore);
+                execute(world, RESTORE(BEGUN));
                 wait_for(count_rows(world) == 400);
-                execute(world, restore);
-                execute(world, "DELETE FROM spools;");
+                execute(world, RESTORE("DELETE FROM spools;"));
                 wait_for(count_rows(world) == 400);
                 wait_for(slot_pending(world) == 0);
         }
         thread_end(shipper, thread);
         check(world->session, use_sqlite ? 400 : 300, 0, 0, 0);
+        (void)spool_free(spool);
+}
+
+/* What is cached is dropped once, not again for each spool that the store knows less of. */
+static void test_restored_with_many_spools(void **state) {
+        const World *world = *state;
+        ShipperOptions options = ship_options(world);
+        Spool *spool;
+        Shipper *shipper;
+        pthread_t thread;
+        uint64_t epoch;
+
+        if (!use_sqlite)
+                return; /* the store in memory cannot be restored */
+        options.chores_usec = 5000;
+        for (int i = 0; i < 20; i++) {
+                spool = spool_begin(world);
+                visits(spool, 2000);
+                (void)spool_free(spool);
+        }
+        spool = spool_begin(world);
+        shipper = shipper_start(world, &options, spool);
+        thread = thread_begin(shipper);
+        wait_for(count_rows(world) == 40000);
+        wait_for(slot_pending(world) == 0);
+        epoch = host_page_mark(world->page, 0).epoch;
+        execute(world, RESTORE(BEGUN));
+        wait_for(count_rows(world) == 40000);
+        assert_int_equal(host_page_mark(world->page, 0).epoch - epoch, 1);
+        thread_end(shipper, thread);
+        check(world->session, 40000, 0, 0, 0);
         (void)spool_free(spool);
 }
 
@@ -505,6 +538,7 @@ int main(void) {
                         T(test_stops_without_a_slot),
                         T(test_chores),
                         T(test_restored_while_idle),
+                        T(test_restored_with_many_spools),
                         T(test_neighbour_keeps_the_lock),
                         T(test_backlog_is_guessed),
                         T(test_audit_is_tidied),
