@@ -69,19 +69,22 @@ static void look_back(Shipper *shipper) {
         shipper_count_move(shipper, &move);
 }
 
-/* What fails here is done the next time. */
+/* What fails here is done the next time. Without the folder's lock only the own spool is marked:
+ * what is shipped of it must not count against MaxSize=. */
 void shipper_chores(Shipper *shipper) {
         uint64_t now = clock_monotonic_usec();
 
-        if (now < shipper->chores_usec || shipper->lock_fd < 0)
+        if (now < shipper->chores_usec || (shipper->lock_fd < 0 && !shipper->moved))
                 return;
         shipper->chores_usec = now + shipper->chores_every_usec;
+        if (shipper->moved)
+                shipper->moved = shipper_mark_live(shipper) < 0;
+        if (shipper->lock_fd < 0)
+                return;
         shipper->n_chores++;
         atomic_store(&shipper->shared.in_store, true);
         tidy_run(&shipper->tidy, shipper->shared.session, now);
         atomic_store(&shipper->shared.in_store, false);
-        if (shipper->moved)
-                shipper->moved = shipper_mark_live(shipper) < 0;
         if (shipper->n_chores % SWEEP_CHORES == 0 && shipper->retry_usec == 0)
                 (void)shipper_sweep(shipper);
         if (shipper->retry_usec == 0)

@@ -248,6 +248,40 @@ static void test_neighbour_keeps_the_lock(void **state) {
         (void)spool_free(spool);
 }
 
+/* ... nor does what is shipped of it count as what is not, until there is room for no more. */
+static void test_marked_without_the_lock(void **state) {
+        const World *world = *state;
+        SpoolOptions small = spool_options(&world->folder);
+        ShipperOptions options = ship_options(world);
+        Spool *spool = NULL;
+        Shipper *shipper;
+        pthread_t thread;
+        SpoolStats stats;
+        int lock_fd;
+
+        small.max_size = 8 * MIB;
+        options.chores_usec = 5000;
+        lock_fd = segment_folder_lock(world->folder.fd, SEGMENT_LOCK_SHIPPER);
+        assert_true(lock_fd >= 0);
+        assert_int_equal(spool_open(&small, world->slot, &spool), 0);
+        shipper = shipper_start(world, &options, spool);
+        thread = thread_begin(shipper);
+        for (unsigned i = 0; i < 20; i++) {
+                uint64_t bytes = 0;
+
+                visits(spool, 3000);
+                wait_for(slot_pending(world) == 0);
+                wait_for(segment_unshipped(world->folder.fd, &bytes) == 0 && bytes <= 2 * MIB);
+        }
+        thread_end(shipper, thread);
+        (void)close(lock_fd);
+        spool_stats(spool, &stats);
+        assert_int_equal(stats.shed, 0);
+        assert_true(stats.bytes > small.max_size);
+        check(world->session, 60000, 0, 0, 0);
+        (void)spool_free(spool);
+}
+
 static size_t count_audit(const World *world) {
         Audit *rows = NULL;
         Arena arena;
@@ -540,6 +574,7 @@ int main(void) {
                         T(test_restored_while_idle),
                         T(test_restored_with_many_spools),
                         T(test_neighbour_keeps_the_lock),
+                        T(test_marked_without_the_lock),
                         T(test_backlog_is_guessed),
                         T(test_audit_is_tidied),
                         T(test_keys_are_tidied),
