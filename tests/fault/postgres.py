@@ -274,6 +274,31 @@ class Restored(Base):
         third.stop()
         self.check([first, second, third], "restored from a backup")
 
+    def test_one_that_is_gone(self):
+        """Its visits were shipped, by itself or by its neighbour, and nobody looks into its folder any more: who
+        restores has it adopted."""
+        self.serve()
+        self.start(n=3)
+        options = ("-h", self.server.folder, "-p", str(self.server.port), "-U", "postgres")
+        path = os.path.join(self.server.folder, "backup")
+        self.server.run(postgres.program("pg_dump"), *options, "-Fc", "-f", path, pgfaults.NAME)
+        load = self.load(writers=0, connections=6).start()
+        harness.wait_for(lambda: load.n_answered > 500, 30, "traffic")
+        load.stop()
+        _, killed, stopped = self.instances
+        killed.kill()
+        self.assertEqual(stopped.stop(), 0)
+        self.instances = self.instances[:1]
+        harness.wait_for(lambda: not pgfaults.Audit(self.service).lost(load.answered()), 30, "the neighbour to ship", pause=0.5)
+        self.server.psql(f'DROP DATABASE "{pgfaults.NAME}" WITH (FORCE); CREATE DATABASE "{pgfaults.NAME}"')
+        self.server.run(postgres.program("pg_restore"), *options, "-d", pgfaults.NAME, path)
+        self.is_back()
+        for gone in (killed, stopped, stopped):  # twice does no harm
+            self.service.ctl("clicks", "adopt", gone.spool)
+        harness.wait_for(lambda: not pgfaults.Audit(self.service).lost(load.answered()), 60, "what the other had shipped",
+                         pause=0.5)
+        self.check([load], "restored, and two of three instances gone")
+
     def test_into_the_database_that_is_used(self):
         """pg_restore --clean ends no connection, and no trigger fires: who ships finds out that the store knows less
         than it did."""
