@@ -203,22 +203,22 @@ static void test_restored_with_many_spools(void **state) {
         if (!use_sqlite)
                 return; /* the store in memory cannot be restored */
         options.chores_usec = 5000;
-        for (int i = 0; i < 20; i++) {
+        for (int i = 0; i < 10; i++) {
                 spool = spool_begin(world);
-                visits(spool, 2000);
+                visits(spool, 1000);
                 (void)spool_free(spool);
         }
         spool = spool_begin(world);
         shipper = shipper_start(world, &options, spool);
         thread = thread_begin(shipper);
-        wait_for(count_rows(world) == 40000);
+        wait_for(count_rows(world) == 10000);
         wait_for(slot_pending(world) == 0);
         epoch = host_page_mark(world->page, 0).epoch;
         execute(world, RESTORE(BEGUN));
-        wait_for(count_rows(world) == 40000);
+        wait_for(count_rows(world) == 10000);
         assert_int_equal(host_page_mark(world->page, 0).epoch - epoch, 1);
         thread_end(shipper, thread);
-        check(world->session, 40000, 0, 0, 0);
+        check(world->session, 10000, 0, 0, 0);
         (void)spool_free(spool);
 }
 

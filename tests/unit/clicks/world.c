@@ -29,6 +29,7 @@ void execute(const World *world, const char *sql) {
 
         (void)snprintf(path, sizeof(path), "%s/store.db", world->state);
         assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+        (void)sqlite3_busy_timeout(db, 5000); /* a shipper may be tidying */
         assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
         (void)sqlite3_close(db);
 }
