@@ -112,10 +112,25 @@ class Debian(unittest.TestCase):
         parts = re.findall(r"(?s)# Automatically added by.*?# End automatically added", self.script(package, "postinst"))
         return re.findall(r"deb-systemd-invoke (.*?) >", "\n".join(parts))
 
+    @staticmethod
+    def is_machine_code(tag):
+        """Is what lintian takes for a misspelt word no word of ours? Instructions may be letters, too: wtH is ja, je and
+        the prefix of a third."""
+        word = re.search(r"spelling-error-in-binary (\w+) \w+ \[", tag)
+        sources = ROOT.glob("src/**/*.[ch]")
+        return bool(word) and not any(re.search(rf"\b{word[1]}\b", path.read_text(encoding="utf-8")) for path in sources)
+
+    def test_what_machine_code_may_say(self):
+        tag = "I: shortener: spelling-error-in-binary {} with [usr/sbin/shortenerd]"
+        self.assertTrue(self.is_machine_code(tag.format("wtH")))
+        self.assertFalse(self.is_machine_code(tag.format("static")))
+        self.assertFalse(self.is_machine_code("W: shortener: no-manual-page wtH [usr/sbin/shortenerd]"))
+
     def test_lintian(self):
         done = subprocess.run(["lintian", "--allow-root", "-EviI", "--pedantic", str(self.changes)],
                               capture_output=True, text=True, check=False)
-        tags = [line for line in done.stdout.splitlines() if re.match(r"[A-Z]: ", line)]
+        tags = [line for line in done.stdout.splitlines() if re.match(r"(?!N)[A-Z]: ", line)]  # N: explains one
+        tags = [tag for tag in tags if not self.is_machine_code(tag)]
         self.assertEqual((tags, done.returncode), ([], 0), done.stdout + done.stderr)
 
     def test_two_builds_are_identical(self):
