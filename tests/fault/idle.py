@@ -82,6 +82,7 @@ class Idle(unittest.TestCase):
         self.path = "/" + plain.create()["short_code"]
         for one in (plain, crowded):
             self.assertEqual(one.get(self.path).status, 302)
+        faults.wait_shipped(crowded)  # what a first visit opens is open
         pid = crowded.process.pid
         descriptors, memory = pressure.n_descriptors(pid), pressure.memory(pid)
         idle = IdleConnections(crowded.port, IDLE)
