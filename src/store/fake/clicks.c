@@ -3,6 +3,7 @@
 /* Visits of the in-memory store, the spools' positions, and the audit. */
 
 #include <errno.h>
+#include <stdlib.h>
 
 #include "store/fake/session.h"
 
@@ -155,32 +156,45 @@ int fake_offset_delete(StoreSession *session, const uint8_t spool[STORE_SPOOL_ID
 
 /* ---- the audit ---- */
 
-/* How many rows have the spool and seq of row i, looking at later rows only. */
-static bool repeated_later(const FakeData *data, size_t i) {
-        const FakeEvent *event = fake_row(&data->events, i);
+static int compare_events(const void *left, const void *right) {
+        const FakeEvent *a = *(const FakeEvent *const *)left;
+        const FakeEvent *b = *(const FakeEvent *const *)right;
+        int r = memcmp(a->spool, b->spool, STORE_SPOOL_ID_SIZE);
 
-        for (size_t k = i + 1; k < data->events.n; k++) {
-                const FakeEvent *other = fake_row(&data->events, k);
-
-                if (other->from_spool && other->seq == event->seq &&
-                    memcmp(other->spool, event->spool, STORE_SPOOL_ID_SIZE) == 0)
-                        return true;
-        }
-        return false;
+        return r != 0 ? r : (a->seq > b->seq) - (a->seq < b->seq);
 }
 
-static void audit_events(const FakeData *data, StoreAudit *ret) {
+/* Rows that have the spool and the number of another one. */
+static int count_duplicates(const FakeData *data, Arena *arena, int64_t *ret) {
+        const FakeEvent **events = arena_new(arena, const FakeEvent *, data->events.n + 1);
+        size_t n = 0;
+
+        if (!events)
+                return -ENOMEM;
+        for (size_t i = 0; i < data->events.n; i++) {
+                const FakeEvent *event = fake_row(&data->events, i);
+
+                if (event->from_spool)
+                        events[n++] = event;
+        }
+        qsort(events, n, sizeof(*events), compare_events);
+        for (size_t i = 1; i < n; i++)
+                *ret += compare_events(&events[i - 1], &events[i]) == 0;
+        return 0;
+}
+
+static int audit_events(const FakeData *data, Arena *arena, StoreAudit *ret) {
         for (size_t i = 0; i < data->events.n; i++) {
                 const FakeEvent *event = fake_row(&data->events, i);
 
                 if (!event->from_spool)
                         continue;
                 ret->rows_per_spools++;
-                ret->duplicates += repeated_later(data, i);
                 for (size_t k = 0; k < ret->n_offsets; k++)
                         ret->rows_of_spool[k] += memcmp(event->spool, ret->offsets[k].spool,
                                                         STORE_SPOOL_ID_SIZE) == 0;
         }
+        return count_duplicates(data, arena, &ret->duplicates);
 }
 
 /* Does the url's kept total differ from the count of its redirects? */
@@ -205,7 +219,9 @@ static int audit(const FakeData *data, Arena *arena, StoreAudit *ret) {
         ret->rows_of_spool = arena_new(arena, int64_t, ret->n_offsets + 1);
         if (!ret->rows_of_spool)
                 return -ENOMEM;
-        audit_events(data, ret);
+        r = audit_events(data, arena, ret);
+        if (r < 0)
+                return r;
         for (size_t i = 0; i < data->urls.n; i++)
                 ret->total_drift += total_drifts(data, fake_row(&data->urls, i));
         return 0;
