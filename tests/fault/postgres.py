@@ -384,8 +384,11 @@ class Failover(Base):
         _, standby = self.serve_two()
         standby.freeze()
         self.addCleanup(standby.thaw)
-        self.one.restart()
-        statuses = [status for _ in range(5) for status in (self.one.get("/users").status, self.create().status)]
+        for _ in range(5):
+            self.one.restart()
+            statuses = [status for _ in range(5) for status in (self.one.get("/users").status, self.create().status)]
+            if self.one.metric("shortener_watcher_losses_total ") == 0:
+                break  # else the machine had so much to do that the primary was not heard either
         self.assertEqual(statuses, [200, 201] * 5)
 
     def test_the_new_primary_is_full(self):
