@@ -45,21 +45,6 @@ static int open_file(const char *path) {
         return fd < 0 ? -errno : fd;
 }
 
-/* Its name must survive a power cut as well as its lines. */
-static int sync_folder(const char *path) {
-        _cleanup_free_ char *folder = strdup(path);
-        _cleanup_fd_ int fd = -1;
-        char *slash;
-
-        if (!folder)
-                return -ENOMEM;
-        slash = strrchr(folder, '/');
-        if (slash)
-                slash[slash == folder ? 1 : 0] = '\0';
-        fd = open(slash ? folder : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        return fd < 0 || fsync(fd) < 0 ? -errno : 0;
-}
-
 static int end_half_line(int fd, off_t *end) {
         char last;
 
@@ -86,7 +71,7 @@ int alert_log_reopen(AlertLog *log) {
                 return -ENOTSUP;
         r = end_half_line(fd, &st.st_size);
         if (r >= 0)
-                r = sync_folder(log->path);
+                r = fd_sync_folder(log->path);
         if (r < 0)
                 return r;
         (void)fd_close(log->fd);

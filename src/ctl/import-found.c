@@ -27,7 +27,6 @@ typedef struct Sought {
 typedef struct Search {
         StoreSession *session;
         const ImportState *state;
-        size_t code_length;
         Batch *batch;
         bool *found;
         int64_t last_id; /* the highest of those that were found */
@@ -122,8 +121,8 @@ static int find_by_id(Search *search, size_t i) {
 
 /* ---- links, by code ---- */
 
-Slice import_code(const ImportState *state, uint64_t offset, unsigned attempt, size_t length,
-                  Arena *arena) {
+Slice import_code(const ImportState *state, uint64_t offset, unsigned attempt, Arena *arena) {
+        size_t length = state->code_length;
         char *code = arena_alloc(arena, length);
         uint64_t input[3] = {offset, attempt, 0};
         size_t n = 0;
@@ -162,7 +161,7 @@ static int find_by_made_code(Search *search, size_t i) {
 
         for (unsigned attempt = 0; attempt < CODES_MAX && taken && r == 0; attempt++) {
                 Slice code = import_code(search->state, batch_offset(search->batch, i), attempt,
-                                         search->code_length, &search->arena);
+                                         &search->arena);
 
                 if (!code.data)
                         return -ENOMEM;
@@ -326,8 +325,7 @@ static int find_all(Search *search) {
         return scan(search);
 }
 
-int import_find(StoreSession *session, ImportState *state, size_t code_length, Batch *batch,
-                bool found[BATCH_ROWS]) {
+int import_find(StoreSession *session, ImportState *state, Batch *batch, bool found[BATCH_ROWS]) {
         Search *search = calloc(1, sizeof(*search));
         int r;
 
@@ -335,7 +333,6 @@ int import_find(StoreSession *session, ImportState *state, size_t code_length, B
                 return -ENOMEM;
         search->session = session;
         search->state = state;
-        search->code_length = code_length;
         search->batch = batch;
         search->found = found;
         arena_init(&search->arena, 0);

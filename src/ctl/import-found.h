@@ -12,12 +12,10 @@
 /* The code of a link that has none, made from the import's key and the row's offset, so that it is
  * the same one when the row is sent again; attempt: the how manieth, when others are taken.
  * data == NULL: no memory. */
-Slice import_code(const ImportState *state, uint64_t offset, unsigned attempt, size_t length,
-                  Arena *arena);
+Slice import_code(const ImportState *state, uint64_t offset, unsigned attempt, Arena *arena);
 
-/* Marks them in found, and moves state->last_id behind them. code_length: of made codes. 0, or the
- * store's result. */
-int import_find(StoreSession *session, ImportState *state, size_t code_length, Batch *batch,
+/* Marks them in found, and moves state->last_id behind them. 0, or the store's result. */
+int import_find(StoreSession *session, ImportState *state, Batch *batch,
                 bool found[BATCH_ROWS]) _must_check_;
 
 /* The highest id of the type's rows, 0 when there are none. */

@@ -127,7 +127,9 @@ static int state_failed(const Import *import, int r) {
                 return EXIT_AGAIN;
         case -EBADMSG:
                 ctl_error(import->state_path, "damaged: remove it and import without --resume; "
-                                              "rows that are in already are then refused");
+                                              "rows that are in already are then refused, but "
+                                              "links without a code and events without an id, "
+                                              "which come twice");
                 return EXIT_FAILED;
         case -EACCES:
         case -EROFS:
@@ -214,9 +216,9 @@ static int open_store(Import *import) {
         url = store_url_shown(import->ctl->store);
         import->state.store = hash_crc32c(0, url, strlen(url));
         import->state.key = hash_key_random();
+        import->state.code_length = import->ctl->options.links.code_length;
         import->target = (ImportTarget){
                         .session = import->ctl->session,
-                        .code_length = import->ctl->options.links.code_length,
                         .with_events = !row_reader_has(import->reader, FIELD_ID),
         };
         r = import_last_id(import->ctl->session, import->state.type, &import->state.last_id);

@@ -4,8 +4,9 @@
 /*
  * Sending the rows of an import, so that each goes in once, also when the process was killed
  * between a transaction's commit and the note of it: a resumed import looks for the rows of its
- * first batch in the store (import-found.h) and sends those that are not there. When some are, the
- * next batch is looked for as well: a power cut may have taken back more than one note.
+ * first batch in the store (import-found.h) and sends those that are not there. When some are, or
+ * none of it went in, the next batch is looked for as well: a power cut may have taken back more
+ * than one note.
  */
 
 #include "ctl/batch.h"
@@ -13,9 +14,8 @@
 
 typedef struct ImportTarget {
         StoreSession *session;
-        size_t code_length; /* of codes that are made */
-        bool with_events;   /* links leave their event "created" */
-        bool unsettled;     /* a resumed import: rows may be there already */
+        bool with_events; /* links leave their event "created" */
+        bool unsettled;   /* a resumed import: rows may be there already */
 } ImportTarget;
 
 /* A row that was not taken over; problem is static. */

@@ -13,9 +13,10 @@
 #include <unistd.h>
 
 #include "ctl/import-state.h"
+#include "sys/fd.h"
 
 #define SLOT_SIZE 512
-#define MAGIC     0x31706d6974726873ULL /* "shrtimp1" */
+#define MAGIC     0x32706d6974726873ULL /* "shrtimp2" */
 
 typedef struct Slot {
         uint64_t magic;
@@ -86,6 +87,12 @@ int import_file_open(const char *path, bool resume, ImportFile **ret, ImportStat
                 return -EEXIST;
         if (r == 0 && resume)
                 return -ENOENT;
+        if (r == 0) {
+                int synced = fd_sync_folder(path);
+
+                if (synced < 0 && synced != -EACCES && synced != -EINVAL)
+                        return synced;
+        }
         *ret_state = state;
         *ret = TAKE_PTR(file);
         return r;

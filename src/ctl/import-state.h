@@ -26,15 +26,16 @@ typedef struct ImportState {
         uint64_t errors_size; /* bytes of the errors' file that are true */
         int64_t last_id;      /* before the next transaction: rows that it brought, and that had no
                                  id of their own, have higher ones */
-        HashKey key;          /* codes of links that have none are made from it */
+        HashKey key;          /* codes of links that have none are made from it ... */
+        uint64_t code_length; /* ... with so many characters */
         int64_t now_sec;      /* when the import began: the time of rows that have none */
 } ImportState;
 
 typedef struct ImportFile ImportFile;
 
-/* Opens and locks path. 0: a new one; 1: *ret_state is what an import left. -EEXIST: an import left
- * one, and resume is false. -ENOENT: resume, but there is none. -EWOULDBLOCK: an import is running.
- * -EBADMSG: it is damaged. */
+/* Opens and locks path. 0: a new one, whose name is on disk where its folder can be read; 1:
+ * *ret_state is what an import left. -EEXIST: an import left one, and resume is false. -ENOENT:
+ * resume, but there is none. -EWOULDBLOCK: an import is running. -EBADMSG: it is damaged. */
 int import_file_open(const char *path, bool resume, ImportFile **ret,
                      ImportState *ret_state) _must_check_;
 ImportFile *import_file_close(ImportFile *file);

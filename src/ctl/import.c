@@ -67,8 +67,8 @@ static int write_state(Import *import, bool sync) {
         return EXIT_DONE;
 }
 
-/* Notes that the next transaction begins at the row. */
-static int note(Import *import, uint64_t offset, uint64_t line) {
+/* Notes that the next transaction begins at the row; sync: on disk before this returns. */
+static int note(Import *import, uint64_t offset, uint64_t line, bool sync) {
         int r;
 
         r = row_errors_flush(&import->errors);
@@ -79,7 +79,7 @@ static int note(Import *import, uint64_t offset, uint64_t line) {
         import->state.errors_size = import->errors.size;
         import->state.offset = offset;
         import->state.line = line;
-        return write_state(import, false);
+        return write_state(import, sync);
 }
 
 /* Behind last_id a resumed import looks for the rows of the transaction that follows. Other
@@ -114,27 +114,31 @@ static int send_batch(Import *import, Batch *batch, uint64_t offset, uint64_t li
         }
         import->state.n_imported += n_imported;
         import->state.n_rows += import->n_read;
-        import->n_read = 0;
+        import->state.n_skipped += import->n_bad;
+        import->n_read = import->n_bad = 0;
         batch_clear(batch);
-        r = note(import, offset, line);
+        r = note(import, offset, line, false);
         if (r != EXIT_DONE)
                 return r;
         progress_update(&import->progress, offset, import->state.n_rows);
         return EXIT_DONE;
 }
 
+/* The first note is on disk before a row goes in: codes are made from its key. */
 static int take_row(Import *import, const ReadRow *row) {
         if (import->state.line == 0) {
-                int r = note(import, row->offset, row->line);
+                int r = note(import, row->offset, row->line, true);
 
                 if (r != EXIT_DONE)
                         return r;
         }
         import->n_read++;
-        if (row->problem)
-                on_refused(import, row->line, row->problem);
-        else
+        if (!row->problem) {
                 batch_add(import->batches[import->current], row);
+                return EXIT_DONE;
+        }
+        import->n_bad++;
+        row_errors_add(&import->errors, row->line, row->problem);
         return EXIT_DONE;
 }
 

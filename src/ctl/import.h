@@ -22,6 +22,7 @@ typedef struct Import {
         unsigned current;  /* the batch that rows are read into */
         size_t batch_rows; /* of one transaction */
         size_t n_read;     /* rows since the last transaction, bad ones included */
+        size_t n_bad;      /* of them, bad */
         ImportFile *file;
         ImportState state;
         ImportTarget target;

@@ -6,6 +6,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 int fd_close(int fd) {
@@ -41,6 +43,20 @@ int fd_write_all(int fd, const void *data, size_t len) {
                 len -= (size_t)n;
         }
         return 0;
+}
+
+int fd_sync_folder(const char *path) {
+        _cleanup_free_ char *folder = strdup(path);
+        _cleanup_fd_ int fd = -1;
+        char *slash;
+
+        if (!folder)
+                return -ENOMEM;
+        slash = strrchr(folder, '/');
+        if (slash)
+                slash[slash == folder ? 1 : 0] = '\0';
+        fd = open(slash ? folder : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        return fd < 0 || fsync(fd) < 0 ? -errno : 0;
 }
 
 int fd_read_file(const char *path, size_t max, Buffer *out) {

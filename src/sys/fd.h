@@ -25,5 +25,8 @@ void fd_keep_standard(void);
 /* Writes all of it, going on after short writes and EINTR. */
 int fd_write_all(int fd, const void *data, size_t len) _must_check_;
 
+/* The name of a file, of this path, survives a power cut as well as what was synced of it. */
+int fd_sync_folder(const char *path) _must_check_;
+
 /* The whole file into out (emptied first); -EFBIG beyond max bytes. */
 int fd_read_file(const char *path, size_t max, Buffer *out) _must_check_;

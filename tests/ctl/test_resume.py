@@ -35,15 +35,16 @@ def users(n, with_ids=True):
     return "\n".join(lines) + "\n"
 
 
-def links(n):
-    """Without ids and codes; targets come three times each."""
-    return "original_url,title\n" + "".join(f"https://example.com/{i // 3},T {i}\n" for i in range(n))
+def links(n, title="T", bad=range(0)):
+    """Without ids and codes; targets come three times each. bad: these rows have none."""
+    return "original_url,title\n" + "".join(
+        f"{'' if i in bad else f'https://example.com/{i // 3}'},{title} {i}\n" for i in range(n))
 
 
 def events(n, form):
-    """Without ids; each 500th names a link that is not there, and many are alike."""
-    rows = [(N_LINKS + 5 if i % 500 == 0 else i % N_LINKS + 1, "redirect" if i % 3 else "note",
-             i % 700) for i in range(1, n + 1)]
+    """Without ids; each 500th names a link that is not there, each 300th nothing at all, and many are alike."""
+    rows = [(N_LINKS + 5 if i % 500 == 0 else "x" if i % 300 == 0 else i % N_LINKS + 1,
+             "redirect" if i % 3 else "note", i % 700) for i in range(1, n + 1)]
     if form == "jsonl":
         return "".join(json.dumps({"url_id": url, "event_type": kind, "details": {"n": m}}) + "\n"
                        for url, kind, m in rows)
@@ -76,20 +77,23 @@ class Resume(Case):
         return [program, *self.settings, *rest]
 
     def links_of(self):
-        """Each link by its id, without what differs from run to run."""
-        found = {}
+        """Of each link by its id: its code, and its row without what differs from run to run."""
+        codes, found = {}, {}
         for line in self.ctl("export", "urls", "--format=jsonl").split("\n")[:-1]:
             row = json.loads(line)
-            for field in ("short_code", "created_at", "updated_at"):
+            for field in ("created_at", "updated_at"):
                 row.pop(field, None)
             number = row.pop("id")
+            self.assertNotIn(number, found)
+            codes[number] = row.pop("short_code")
             found[number] = json.dumps(row, sort_keys=True)
-        return found
+        return codes, found
 
     def rows(self):
         """What is in the store, but for what differs from run to run: the time, random codes, and
         which of the links has which id: one whose code was taken comes behind its transaction."""
-        links = self.links_of()
+        codes, links = self.links_of()
+        created = set()
         found = [*(f"link {number}" for number in links), *links.values()]
         for kind in ("users", "events"):
             for line in self.ctl("export", kind, "--format=jsonl").split("\n")[:-1]:
@@ -97,8 +101,11 @@ class Resume(Case):
                 for field in ("created_at", "updated_at", "timestamp"):
                     row.pop(field, None)
                 if row.get("event_type") == "created":
-                    row["details"].pop("short_code")
-                    row["link"] = links[row.pop("url_id")]
+                    number = row.pop("url_id")
+                    self.assertNotIn(number, created)
+                    created.add(number)
+                    self.assertEqual(row["details"].pop("short_code"), codes[number])
+                    row["link"] = links[number]
                     found.append(f"event {row.pop('id')}")
                 found.append(json.dumps(row, sort_keys=True))
         return found
@@ -216,10 +223,10 @@ class Resume(Case):
     def test_made_codes_that_collide(self):
         """Four characters, and a store with so many that some rows need a second code."""
         self.settings = FEW_CODES
-        self.ctl("import", self.write("many.csv", links(20000)))
+        self.ctl("import", self.write("many.csv", links(20000, "M")))
         shutil.move(self.path("store.db"), self.path("fresh.db"))
         self.kill_at_random("l.csv", links(8000))
-        titles = [json.loads(row)["title"] for _, row in sorted(self.links_of().items())][-8000:]
+        titles = [json.loads(row)["title"] for _, row in sorted(self.links_of()[1].items())][-8000:]
         in_order = [f"T {i}" for i in range(8000)]
         self.assertEqual(sorted(titles), sorted(in_order))
         self.assertNotEqual(titles, in_order, "no code was taken")
@@ -242,13 +249,14 @@ class Resume(Case):
         self.assertEqual(process.returncode, -signal.SIGKILL)
         self.assertGreater(n_notes(self.read(name + ".state")), n_notes(old) + 3)
         self.write(name + ".state", old)
+        self.settings = []  # what was configured since, such as the length of codes, is no matter
         self.check(path, name, expected, name)
 
     def test_lost_notes(self):
         self.lose_notes("u.csv", users(30000))
         self.lose_notes("v.csv", users(30000, with_ids=False))
         self.settings = FEW_CODES
-        self.lose_notes("l.csv", links(30000))
+        self.lose_notes("l.csv", links(30000, bad=range(1500, 4000)))
 
     def test_a_signal_ends_it_between_transactions(self):
         path = self.write("u.csv", users(200000))

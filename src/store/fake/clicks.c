@@ -164,7 +164,7 @@ static int compare_events(const void *left, const void *right) {
         return r != 0 ? r : (a->seq > b->seq) - (a->seq < b->seq);
 }
 
-/* Rows that have the spool and the number of another one. */
+/* Rows beyond the first of one spool and number. */
 static int count_duplicates(const FakeData *data, Arena *arena, int64_t *ret) {
         const FakeEvent **events = arena_new(arena, const FakeEvent *, data->events.n + 1);
         size_t n = 0;
