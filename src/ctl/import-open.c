@@ -127,7 +127,7 @@ static int state_failed(const Import *import, int r) {
                 return EXIT_AGAIN;
         case -EBADMSG:
                 ctl_error(import->state_path, "damaged: remove it and import without --resume; "
-                                              "rows that are in already are then refused, but "
+                                              "rows that are in already are then refused, except "
                                               "links without a code and events without an id, "
                                               "which come twice");
                 return EXIT_FAILED;

@@ -90,7 +90,7 @@ int import_file_open(const char *path, bool resume, ImportFile **ret, ImportStat
         if (r == 0) {
                 int synced = fd_sync_folder(path);
 
-                if (synced < 0 && synced != -EACCES && synced != -EINVAL)
+                if (synced == -EIO) /* others: it cannot be read, or not be synced */
                         return synced;
         }
         *ret_state = state;

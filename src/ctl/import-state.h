@@ -33,7 +33,7 @@ typedef struct ImportState {
 
 typedef struct ImportFile ImportFile;
 
-/* Opens and locks path. 0: a new one, whose name is on disk where its folder can be read; 1:
+/* Opens and locks path. 0: a new one, whose name is on disk where its folder can be synced; 1:
  * *ret_state is what an import left. -EEXIST: an import left one, and resume is false. -ENOENT:
  * resume, but there is none. -EWOULDBLOCK: an import is running. -EBADMSG: it is damaged. */
 int import_file_open(const char *path, bool resume, ImportFile **ret,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * `shortenerctl import`: a file of any size into the store, a thousand rows a transaction. Behind
+ * `shortenerctl import`: a file of any size into the store, thousands of rows a transaction. Behind
  * each transaction FILE.state notes the row that the next one begins with, so that a second run
  * with --resume goes on there (import-rows.h says why no row goes in twice).
  *
@@ -84,11 +84,9 @@ static int note(Import *import, uint64_t offset, uint64_t line, bool sync) {
 
 /* Behind last_id a resumed import looks for the rows of the transaction that follows. Other
  * writers' events do not matter there, but it must be on disk before a row goes in that would go in
- * again. A resumed import's first rows have the note of the run that was killed. */
+ * again. */
 static int note_keyless(Import *import, Batch *batch) {
-        return import->target.unsettled || !has_no_keys(batch, import->state.type)
-                               ? EXIT_DONE
-                               : write_state(import, true);
+        return has_no_keys(batch, import->state.type) ? write_state(import, true) : EXIT_DONE;
 }
 
 static int send_rows(Import *import, Batch *batch, size_t *ret_imported) {

@@ -263,9 +263,9 @@ class Resume(Case):
         with subprocess.Popen(self.command("import", path), env=environment(),
                               stderr=subprocess.PIPE) as process:
             until = time.monotonic() + TIMEOUT
-            while not os.path.exists(path + ".state") and time.monotonic() < until:
+            while time.monotonic() < until and not (
+                    os.path.exists(path + ".state") and n_notes(self.read("u.csv.state")) > 1):
                 time.sleep(0.01)
-            time.sleep(0.1)
             process.send_signal(signal.SIGTERM)
             text = process.stderr.read().decode()
             self.assertEqual(process.wait(TIMEOUT), AGAIN)
